@@ -1,0 +1,174 @@
+//! The one byte form: RFC 8785 canonical JSON out, strict JSON in.
+//!
+//! Bytes are produced once and then stored, hashed and signed as they are; nothing canonicalizes
+//! again to verify. The reader refuses whatever two readers could read differently: duplicate keys,
+//! numbers that are no integers within ±2^53, bad UTF-8, trailing bytes.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::Malformed;
+
+/// The largest integer that every JSON reader keeps exactly: 2^53.
+pub const INTEGER_LIMIT: u64 = 1 << 53;
+
+/// The largest record that we read, in bytes. An action's payload is not in its record.
+pub const RECORD_LIMIT_BYTES: usize = 4 << 20;
+
+/// The canonical bytes of a record (RFC 8785).
+///
+/// # Errors
+/// A value that canonical JSON cannot hold (a map key that is no string, say). Our own record types
+/// have none, so callers of ours treat this as a refusal and never as a reason to go on.
+pub fn write<T: Serialize>(record: &T) -> Result<Vec<u8>, Malformed> {
+    serde_json_canonicalizer::to_vec(record).map_err(|error| Malformed::Json(error.to_string()))
+}
+
+/// Reads a record strictly.
+///
+/// # Errors
+/// [`Malformed::Json`] for anything that is not strict JSON or not of the record's shape, and
+/// [`Malformed::TooLarge`] over [`RECORD_LIMIT_BYTES`].
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    let value = read_value(bytes)?;
+    serde_json::from_value(value).map_err(|error| Malformed::Json(error.to_string()))
+}
+
+/// Reads any strict JSON value.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_value(bytes: &[u8]) -> Result<Value, Malformed> {
+    if bytes.len() > RECORD_LIMIT_BYTES {
+        return Err(Malformed::TooLarge {
+            what: "the record",
+            actual: bytes.len(),
+            limit: RECORD_LIMIT_BYTES,
+            unit: "bytes",
+        });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| Malformed::Json(error.to_string()))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict.deserialize(&mut reader).map_err(|error| Malformed::Json(error.to_string()))?;
+    reader.end().map_err(|error| Malformed::Json(error.to_string()))?;
+    Ok(value)
+}
+
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("strict JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        if value > INTEGER_LIMIT {
+            return Err(E::custom(format_args!("the integer `{value}` is beyond 2^53")));
+        }
+        Ok(Value::Number(Number::from(value)))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        if value.unsigned_abs() > INTEGER_LIMIT {
+            return Err(E::custom(format_args!("the integer `{value}` is beyond 2^53")));
+        }
+        Ok(Value::Number(Number::from(value)))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Err(E::custom(format_args!("the number `{value}` is not an integer")))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Strict)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(Strict)?;
+            if map.insert(key.clone(), value).is_some() {
+                return Err(A::Error::custom(format_args!("the key `{key}` stands twice")));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_two_readers_would_read_differently_is_refused() {
+        for (text, word) in [
+            (r#"{"a":1,"a":2}"#, "twice"),
+            (r#"{"a":{"b":1,"b":1}}"#, "twice"),
+            (r#"{"a":9007199254740993}"#, "2^53"),
+            (r#"{"a":-9007199254740993}"#, "2^53"),
+            (r#"{"a":1.5}"#, "not an integer"),
+            (r#"{"a":1e2}"#, "not an integer"),
+            (r#"{"a":1} x"#, "trailing"),
+            ("{\"a\":\"\\ud800\"}", "surrogate"),
+        ] {
+            let error = read_value(text.as_bytes()).expect_err(text).to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+        assert!(read_value(b"\"\xff\"").is_err());
+        assert!(read_value(&b"[".repeat(5_000)).is_err(), "depth is bounded");
+    }
+
+    #[test]
+    fn keys_are_sorted_as_rfc_8785_sorts_them() {
+        // RFC 8785 section 3.2.3: by UTF-16 code units.
+        let value = read_value("{\"\u{20ac}\":1,\"\\r\":2,\"\u{1F600}\":3,\"1\":4,\"\u{fb33}\":5}".as_bytes());
+        let bytes = write(&value.unwrap()).unwrap();
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            "{\"\\r\":2,\"1\":4,\"\u{20ac}\":1,\"\u{1F600}\":3,\"\u{fb33}\":5}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_value(&bytes);
+        }
+
+        #[test]
+        fn canonical_bytes_read_back_to_themselves(text in "[\\x00-\\u{10ffff}]{0,40}", n in 0..INTEGER_LIMIT) {
+            let value = serde_json::json!({ "t": text, "n": n, "l": [null, true, {}] });
+            let bytes = write(&value).unwrap();
+            prop_assert_eq!(&write(&read_value(&bytes).unwrap()).unwrap(), &bytes);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A human's verdict, signed; and the proof that it was checked.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::digest::Blob;
+use crate::id::{GroupName, Origin, PersonId};
+use crate::requirement::{Requirement, Separation};
+use crate::statement::{Statement, Verdict};
+use crate::{Malformed, Refusal};
+
+/// A review that was checked just now: signature, reviewer, group, chain. There is no other way to
+/// make one, and only a checked review enters an approval or counts for a permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedReview {
+    signed: SignedReview,
+    statement: Statement,
+}
+
+impl CheckedReview {
+    /// Checks a signed review against the action that it is of, the requirement that stands, and
+    /// what the verifier knows of the reviewer now. The statement's own expiry is not looked at here:
+    /// it bounds submission, which [`crate::approval::Approval::handle`] checks with the commit's time.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that names what is wrong.
+    pub fn check(
+        signed: SignedReview,
+        action: &Action,
+        requirement: &Requirement,
+        origin: &Origin,
+        verifier: &dyn ReviewVerifier,
+    ) -> Result<Self, Refusal> {
+        let statement = Statement::read(&signed.statement.0)?;
+        if statement.origin != *origin {
+            return Err(Refusal::OtherOrigin(statement.origin.to_string()));
+        }
+        if statement.approval != action.id() || statement.action != action.digest() {
+            return Err(Refusal::OtherAction);
+        }
+        if statement.assurance < requirement.assurance {
+            return Err(Refusal::Assurance);
+        }
+        let standing = verifier.verify(&signed, &statement, action)?;
+        self_review(&statement, &standing, action, requirement)?;
+        let eligible = match (&statement.verdict, &statement.group) {
+            (Verdict::Approve, Some(group)) => {
+                if !requirement.asks_for(group) {
+                    return Err(Refusal::GroupNotAsked(group.clone()));
+                }
+                standing.groups.contains(group)
+            }
+            (Verdict::Approve, None) => false,
+            // Whoever could have approved may deny or ask.
+            (Verdict::Deny | Verdict::Ask, _) => standing.groups.iter().any(|group| requirement.asks_for(group)),
+        };
+        if !eligible {
+            let group = statement.group.clone().unwrap_or_else(GroupName::admins);
+            return Err(Refusal::NotEligible { person: statement.reviewer, group });
+        }
+        Ok(Self { signed, statement })
+    }
+
+    /// The review as it was signed.
+    #[must_use]
+    pub fn signed(&self) -> &SignedReview {
+        &self.signed
+    }
+
+    /// What it states.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+fn self_review(
+    statement: &Statement,
+    standing: &Standing,
+    action: &Action,
+    requirement: &Requirement,
+) -> Result<(), Refusal> {
+    // Whoever asked may always stop what they asked for.
+    if statement.verdict == Verdict::Deny {
+        return Ok(());
+    }
+    let person = statement.reviewer;
+    let on_chain = action.chain().contains(person) || standing.controls_caller;
+    let solo = requirement.separation == Separation::None
+        && action.chain().only_sponsors(person)
+        && !action.parts().resource.is_production();
+    if on_chain && !solo { Err(Refusal::SelfReview) } else { Ok(()) }
+}
+
+/// A review as its human signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedReview {
+    /// The statement's exact bytes.
+    pub statement: Blob,
+    /// What ties it to the human.
+    pub proof: Proof,
+}
+
+impl SignedReview {
+    /// Reads what is stated, without checking anything of it.
+    ///
+    /// # Errors
+    /// As [`Statement::read`].
+    pub fn read_statement(&self) -> Result<Statement, Malformed> {
+        Statement::read(&self.statement.0)
+    }
+}
+
+/// What ties a review to its human.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// A WebAuthn assertion whose challenge is the statement's hash.
+    Passkey(PasskeyProof),
+}
+
+/// A WebAuthn assertion's parts, as the browser gave them; the names are WebAuthn's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PasskeyProof {
+    /// Which credential signed.
+    pub credential_id: Blob,
+    /// The client data's exact bytes.
+    #[serde(rename = "clientDataJSON")]
+    pub client_data_json: Blob,
+    /// The authenticator data's exact bytes.
+    pub authenticator_data: Blob,
+    /// The signature over both.
+    pub signature: Blob,
+}
+
+/// What the directory knows of a reviewer at the moment of the check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The groups in which the person stands now.
+    pub groups: BTreeSet<GroupName>,
+    /// Whether the person sponsors or otherwise controls the action's caller now, whatever the chain
+    /// said when the action was sealed.
+    pub controls_caller: bool,
+}
+
+/// Checks the signature over a statement and says how the reviewer stands. The gateway implements
+/// it over its directory, the offline verifier over the entries of a receipt.
+pub trait ReviewVerifier {
+    /// Verifies the proof over the statement's exact bytes with a key of the reviewer's that is
+    /// enrolled and not revoked, for an active person.
+    ///
+    /// # Errors
+    /// [`Refusal::Signature`], [`Refusal::NotActive`], [`Refusal::Assurance`].
+    fn verify(&self, signed: &SignedReview, statement: &Statement, action: &Action) -> Result<Standing, Refusal>;
+}
+
+/// Who reviewed, for those who only read.
+#[must_use]
+pub fn reviewers<'a>(reviews: impl IntoIterator<Item = &'a Statement>) -> BTreeSet<PersonId> {
+    reviews.into_iter().map(|statement| statement.reviewer).collect()
+}

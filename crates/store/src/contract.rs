@@ -1,0 +1,470 @@
+//! What every store must do. The docs of these traits are the contract; `conformance` tests it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::action::Action;
+use domain::approval::{Approval, Command};
+use domain::commitment::{Disclosure, Field, Fields};
+use domain::directory::{Change, Directory};
+use domain::entry;
+use domain::evaluation::Evaluation;
+use domain::event::Event;
+use domain::grant::Redemption;
+use domain::id::{ActionId, Origin};
+use domain::principal::Principal;
+use domain::retry::RetryKey;
+use domain::time::{Span, Timestamp};
+use domain::Refusal;
+use tokio::sync::broadcast;
+
+/// The store's limits, in one place.
+pub mod limits {
+    use std::time::Duration;
+
+    /// The most writes that one transaction carries.
+    pub const BATCH_LIMIT: usize = 256;
+    /// The most writes that wait for the writer; more are refused with [`super::StoreError::Busy`].
+    pub const QUEUE_LIMIT: usize = 16_384;
+    /// The largest sealed value in the vault, in bytes.
+    pub const VAULT_VALUE_LIMIT_BYTES: usize = 8 << 20;
+    /// The most rows that one page of a listing carries.
+    pub const PAGE_LIMIT: usize = 200;
+    /// How long the log may stand silent before a heartbeat.
+    pub const HEARTBEAT: Duration = Duration::from_secs(60);
+    /// How many wakes a slow listener may miss before it must look for itself.
+    pub const WAKE_BUFFER: usize = 65_536;
+}
+
+/// The one clock of a store. Production's never goes back within a process; tests turn it by hand.
+pub trait Clock: Send + Sync + 'static {
+    /// UTC microseconds. The store itself keeps a commit's time from standing before the log's head.
+    fn now(&self) -> Timestamp;
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The domain refused the command.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such approval, entry or value.
+    #[error("there is no {0} with this id")]
+    NotFound(&'static str),
+    /// The directory changed between reading and writing; read again and retry.
+    #[error("the directory changed in the meantime; read it again and retry")]
+    Stale,
+    /// Too many writes wait; retry shortly.
+    #[error("the store is busy; retry in a second")]
+    Busy,
+    /// The log cannot be written or must not be: nothing runs until a human has looked.
+    #[error("the log is stopped: {0}")]
+    LogStopped(String),
+    /// What is stored does not read back: it was altered, or the key is another.
+    #[error("the store holds what it should not: {0}")]
+    Corrupt(String),
+    /// The database failed.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A value whose state change and log entry are durable together. Only a store's commit makes one.
+#[derive(Debug)]
+pub struct Recorded<T> {
+    value: T,
+    position: Position,
+}
+
+impl<T> Recorded<T> {
+    pub(crate) fn new(value: T, position: Position) -> Self {
+        Self { value, position }
+    }
+
+    /// Where in the log it stands.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What was recorded.
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+
+    /// Takes it out; what comes after no longer knows that it was recorded.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl Recorded<Advance> {
+    /// The right to run, where the recorded step was a redemption.
+    #[must_use]
+    pub fn redemption(self) -> Option<Recorded<Redemption>> {
+        let position = self.position;
+        self.value.redemption.map(|value| Recorded { value, position })
+    }
+}
+
+/// Where in the log an entry stands, and when it was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The entry's index.
+    pub index: u64,
+    /// The commit's time.
+    pub time: Timestamp,
+}
+
+/// The log's head: size, time and signed checkpoint (a C2SP signed note).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// How many entries.
+    pub size: u64,
+    /// The time of the last commit.
+    pub time: Timestamp,
+    /// The checkpoint's note.
+    pub checkpoint: String,
+}
+
+/// A request for review, to be opened.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The sealed action.
+    pub action: Action,
+    /// The payload's fields in the open; their root stands in the action.
+    pub payload: Fields,
+    /// What policy answered: `needs-review`.
+    pub evaluation: Evaluation,
+    /// By which an identical call finds it.
+    pub retry: RetryKey,
+    /// How long after its end an identical call still finds it.
+    pub retry_window: Span,
+    /// Groups actions of one shape, for "prior runs of this shape": never for authority.
+    pub shape: String,
+    /// Whether it runs once approved though its caller has gone.
+    pub run_when_gone: RunWhenGone,
+}
+
+/// Whether an action runs once approved though its caller has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunWhenGone {
+    /// It runs; the result waits for the caller.
+    Yes,
+    /// It waits for an identical call until the grant lapses.
+    No,
+}
+
+/// What opening a request came to.
+#[derive(Debug)]
+pub enum Opened {
+    /// A new approval stands.
+    New(Recorded<Approval>),
+    /// An identical call's approval stands already, and this one attaches to it.
+    Attached(Attached),
+}
+
+/// The standing approval that an identical call attached to.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// Its id.
+    pub id: ActionId,
+    /// Its state.
+    pub approval: Approval,
+}
+
+/// What a command on an approval came to.
+#[derive(Debug)]
+pub struct Advance {
+    /// The approval after it.
+    pub approval: Approval,
+    /// What happened.
+    pub event: Event,
+    /// The right to run, where it was a redemption.
+    pub redemption: Option<Redemption>,
+}
+
+/// What else a command changes, in the same transaction.
+#[derive(Debug, Default)]
+pub struct Effect {
+    /// Changes of the directory (a configuration change that was approved and now runs). They are
+    /// refused as a whole with [`StoreError::Stale`] unless the directory is still at this version.
+    pub changes: Vec<Change>,
+    /// The directory's version that the command was prepared over; `None` where it does not matter.
+    pub directory: Option<u64>,
+    /// A value for the vault: key, bytes, and for how long.
+    pub keep: Option<(String, Vec<u8>, Span)>,
+}
+
+/// Which approvals a listing shows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only these states (`pending`, `approved`, …); empty means all.
+    pub states: Vec<String>,
+    /// Only those whose caller this is.
+    pub caller: Option<Principal>,
+    /// Only those of this shape.
+    pub shape: Option<String>,
+}
+
+/// Where the next page begins: behind this id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub ActionId);
+
+/// A page of a listing, newest first.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<Cursor>,
+}
+
+/// An approval in a listing.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The sealed action.
+    pub action: Action,
+    /// The approval.
+    pub approval: Approval,
+    /// Its shape.
+    pub shape: String,
+    /// Whether it runs though its caller has gone.
+    pub run_when_gone: RunWhenGone,
+}
+
+/// What went before, of one caller and shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Prior {
+    /// Held actions of this shape that ran.
+    pub ran: u64,
+    /// Held actions of this shape that were denied.
+    pub denied: u64,
+    /// Denials of this caller, of any shape, in the last 24 hours.
+    pub denied_today: u64,
+}
+
+/// Somebody should look: an approval moved, or the directory did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// This approval has a new event.
+    Approval(ActionId),
+    /// The directory has a new version.
+    Directory(u64),
+}
+
+/// One entry as it stands in the log.
+#[derive(Debug, Clone)]
+pub struct EntryView {
+    /// Its index.
+    pub index: u64,
+    /// The leaf's exact bytes.
+    pub leaf: Vec<u8>,
+    /// Its fields: open, or withheld where they were erased.
+    pub fields: Vec<Disclosure>,
+}
+
+/// Cases and their events.
+///
+/// Contract: an event, its log entry and the new checkpoint are one transaction; a command is decided
+/// by [`Approval::handle`] inside it, over the events that stand, with the commit's time; two commands on
+/// one approval are serial; what was acknowledged survives `kill -9` and a power cut.
+#[async_trait]
+pub trait Approvals: Send + Sync {
+    /// Opens a request, or attaches to the approval that stands under the same retry key: a case that is not
+    /// terminal, or one that ended within the retry window. The look-up and the opening are one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the evaluation does not ask for review; [`StoreError::Stale`] when the
+    /// directory is no longer at the evaluation's version; store failures.
+    async fn open(&self, request: Request) -> Result<Opened, StoreError>;
+
+    /// Commits what a command comes to, with its effects.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] with the domain's reason, [`StoreError::NotFound`], [`StoreError::Stale`], store failures.
+    /// Nothing is changed on an error.
+    async fn advance(&self, id: ActionId, command: Command, effect: Effect) -> Result<Recorded<Advance>, StoreError>;
+
+    /// An approval with its action.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], store failures.
+    async fn approval(&self, id: ActionId) -> Result<Summary, StoreError>;
+
+    /// An approval's events with their positions, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], store failures.
+    async fn history(&self, id: ActionId) -> Result<Vec<(Event, Position)>, StoreError>;
+
+    /// A request's payload, open; erased fields are withheld.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], store failures.
+    async fn payload(&self, id: ActionId) -> Result<Vec<Disclosure>, StoreError>;
+
+    /// Approvals, newest first, at most [`limits::PAGE_LIMIT`] a page.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn list(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Result<Page<Summary>, StoreError>;
+
+    /// Approvals whose deadline has passed, up to `limit`: they are to be expired.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn lapsed(&self, limit: usize) -> Result<Vec<ActionId>, StoreError>;
+
+    /// What went before, of this caller and shape.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn prior(&self, caller: Principal, shape: &str) -> Result<Prior, StoreError>;
+}
+
+/// Who and what is known.
+///
+/// Contract: the directory is what its changes replay to; a change and its log entry are one
+/// transaction; the snapshot is whole and immutable.
+#[async_trait]
+pub trait Directories: Send + Sync {
+    /// The directory as of the last commit that this process has seen. Cheap.
+    fn directory(&self) -> Arc<Directory>;
+
+    /// Commits changes, all or none, if the directory is still at `version`.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`]; [`StoreError::Refused`] when a change makes no sense; store failures.
+    async fn change(&self, version: u64, changes: Vec<Change>) -> Result<Recorded<u64>, StoreError>;
+
+    /// The log positions at which this subject's directory entries stand, oldest first.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn directory_entries(&self, subject: &str) -> Result<Vec<u64>, StoreError>;
+}
+
+/// The log.
+///
+/// Contract: entries have consecutive indices from 0; the first is genesis; time never falls; before it
+/// signs, the store re-reads and re-hashes what it wrote; it refuses to sign a smaller size, and stops when the
+/// last signed checkpoint, kept outside the database too, is ahead of or beside the database.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// The deployment's origin.
+    fn origin(&self) -> &Origin;
+
+    /// The time that a commit would have now: the clock's, but never before the log's head.
+    fn now(&self) -> Timestamp;
+
+    /// The log's head.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn head(&self) -> Result<Head, StoreError>;
+
+    /// Appends one entry that belongs to no approval and no directory change.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn record(&self, draft: entry::Draft) -> Result<Recorded<()>, StoreError>;
+
+    /// An entry with its fields.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], store failures.
+    async fn entry(&self, index: u64) -> Result<EntryView, StoreError>;
+
+    /// Leaves `from..to`, bytes only, at most [`limits::PAGE_LIMIT`].
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn leaves(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// The inclusion proof of an entry in the tree of a size.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] outside the tree; store failures.
+    async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// The consistency proof between two sizes.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] outside the tree; store failures.
+    async fn consistency(&self, old: u64, new: u64) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// Erases fields of an entry (value and salt) and logs that it was done. The leaf stays.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], store failures.
+    async fn erase(&self, index: u64, paths: &[String], by: Principal) -> Result<Recorded<()>, StoreError>;
+
+    /// Re-reads and re-hashes the whole log against the last signed checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] with the first place that does not fit.
+    async fn audit(&self) -> Result<Head, StoreError>;
+
+    /// A consistent copy of the whole store into a new file, while it runs.
+    ///
+    /// # Errors
+    /// An existing file, store failures.
+    async fn backup(&self, to: &Path) -> Result<(), StoreError>;
+}
+
+/// Values that are sealed at rest, lapse, and are claimed at most once: sessions, nonces, results.
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// Keeps a value under a key for a time, replacing what stood there.
+    ///
+    /// # Errors
+    /// A value over [`limits::VAULT_VALUE_LIMIT_BYTES`]; store failures.
+    async fn keep(&self, key: &str, value: &[u8], lifetime: Span) -> Result<(), StoreError>;
+
+    /// A value that has not lapsed.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn look(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Takes a value out: of any number of callers at once, one gets it.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn take(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Claims a key for a time: true for the first, false for everybody after.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn claim(&self, key: &str, lifetime: Span) -> Result<bool, StoreError>;
+
+    /// Removes every value whose key begins so (a person's sessions, say).
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn forget(&self, prefix: &str) -> Result<u64, StoreError>;
+}
+
+/// The whole store.
+#[async_trait]
+pub trait Store: Approvals + Directories + Ledger + Vault + 'static {
+    /// Wakes, from this call on. A listener that lags must look for itself.
+    fn wakes(&self) -> broadcast::Receiver<Wake>;
+
+    /// Waits until everything queued is durable, then stops taking writes.
+    async fn close(&self, patience: Duration);
+}
+
+/// The open fields among disclosed ones.
+#[must_use]
+pub fn open_fields(fields: &[Disclosure]) -> Vec<&Field> {
+    fields
+        .iter()
+        .filter_map(|field| match field {
+            Disclosure::Open(open) => Some(open),
+            Disclosure::Withheld(_) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,18 @@
+//! The store: its contract, the embedded twin, and the conformance suite that every twin passes.
+//!
+//! The contract is four small traits, one for each room of what is kept: [`Approvals`] (cases and
+//! their events), [`Directories`] (who and what is known), [`Ledger`] (the log) and [`Vault`] (sealed values that
+//! are claimed once or lapse). [`Store`] is all four over one database, because a state change, its log
+//! entry, the tree's new frontier and the signed checkpoint are one transaction.
+
+mod contract;
+pub mod clock;
+pub mod embedded;
+pub mod seal;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
+pub use contract::{
+    Advance, Approvals, Attached, Clock, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger, Opened, Page,
+    Position, Prior, Recorded, Request, RunWhenGone, Store, StoreError, Summary, Vault, Wake, limits, open_fields,
+};

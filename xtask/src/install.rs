@@ -1,0 +1,230 @@
+//! Installing what a step needs: into the git-ignored `.tools`, except Debian's packages.
+//!
+//! Everything is looked for first, so that a second run installs nothing and asks no registry.
+//! The registries are those that apt-get, pip, npm and cargo are set up with. Services that a
+//! Debian package brings are neither started nor stopped: a script starts its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::run;
+
+/// The longest that one installation may take; cargo tools are built from source.
+const INSTALL_LIMIT: Duration = Duration::from_secs(2400);
+
+/// Something that has to be on the machine before a step can run.
+#[derive(Debug)]
+pub(crate) enum Need {
+    /// Debian packages, in whatever version Debian has.
+    Apt(&'static [&'static str]),
+    /// Python packages, name and version, into `.tools/venv`.
+    Pip(&'static [(&'static str, &'static str)]),
+    /// npm packages, name and version, into `.tools/node`.
+    Npm(&'static [(&'static str, &'static str)]),
+    /// A command built by cargo, name and version, into `.tools/cargo`.
+    CargoTool(&'static str, &'static str),
+}
+
+/// Sees to it that the need is met; does nothing if it is.
+pub(crate) fn need(root: &Path, need: &Need) -> Result<()> {
+    match *need {
+        Need::Apt(packages) => apt(packages),
+        Need::Pip(packages) => packages.iter().try_for_each(|(name, version)| {
+            pip(root, name, version)
+                .with_context(|| format!("cannot install the Python package {name} {version}"))
+        }),
+        Need::Npm(packages) => packages.iter().try_for_each(|(name, version)| {
+            npm(root, name, version)
+                .with_context(|| format!("cannot install the npm package {name} {version}"))
+        }),
+        Need::CargoTool(name, version) => cargo_tool(root, name, version)
+            .with_context(|| format!("cannot install the cargo tool {name} {version}")),
+    }
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    /// Whether the list of packages could be brought up to date; asked at most once a run.
+    static UPDATED: OnceLock<bool> = OnceLock::new();
+
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|name| !has_deb(name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing Debian's {}", missing.join(", "));
+    let by_hand = format!("install by hand: apt-get install {}", missing.join(" "));
+    if !UPDATED.get_or_init(|| run::status(as_root(&["apt-get", "update"])).unwrap_or(false)) {
+        println!("`apt-get update` failed: trying with the list of packages that is there");
+    }
+    let mut command = as_root(&["apt-get", "install", "--yes", "--no-install-recommends"]);
+    command.args(&missing);
+    ensure!(
+        install(command).context(by_hand.clone())?,
+        "`apt-get install` failed; {by_hand}"
+    );
+    Ok(())
+}
+
+fn has_deb(name: &str) -> bool {
+    said(Command::new("dpkg-query").args(["--show", "--showformat", "${Status}", name]))
+        .is_some_and(|status| status == "install ok installed")
+}
+
+/// A command as root, without questions. Run level 1 asks Debian not to start a new service.
+fn as_root(words: &[&str]) -> Command {
+    let mut all = vec!["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"];
+    all.extend(words);
+    if said(Command::new("id").arg("--user")).is_none_or(|user| user != "0") {
+        all.splice(0..0, ["sudo", "--non-interactive"]);
+    }
+    let mut words = all.into_iter();
+    let mut command = Command::new(words.next().unwrap_or("env"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+fn pip(root: &Path, name: &str, version: &str) -> Result<()> {
+    const ASK: &str = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))";
+    let python = venv(root)?;
+    if said(Command::new(&python).args(["-c", ASK, name])).is_some_and(|found| found == version) {
+        return Ok(());
+    }
+    println!("installing the Python package {name} {version}");
+    let mut command = Command::new(python);
+    command.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    command.arg(format!("{name}=={version}"));
+    ensure!(
+        install(command)?,
+        "pip failed: does {name} {version} exist, and is pip set up?"
+    );
+    Ok(())
+}
+
+/// The Python of `.tools/venv`, which is made when it is not there.
+fn venv(root: &Path) -> Result<PathBuf> {
+    let folder = root.join(".tools/venv");
+    let python = folder.join("bin/python");
+    if said(Command::new(&python).args(["-m", "pip", "--version"])).is_some() {
+        return Ok(python);
+    }
+    if said(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_none() {
+        apt(&["python3", "python3-venv"])?;
+    }
+    let mut command = Command::new("python3");
+    command.args(["-m", "venv", "--clear"]).arg(&folder);
+    ensure!(
+        install(command)?,
+        "cannot make `.tools/venv`: `python3 -m venv` has to work"
+    );
+    Ok(python)
+}
+
+fn npm(root: &Path, name: &str, version: &str) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Manifest {
+        version: String,
+    }
+    let folder = root.join(".tools/node");
+    let installed = fs::read_to_string(folder.join("node_modules").join(name).join("package.json"))
+        .ok()
+        .and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
+    if installed.is_some_and(|manifest| manifest.version == version) {
+        return Ok(());
+    }
+    println!("installing the npm package {name} {version}");
+    if said(Command::new("npm").arg("--version")).is_none() {
+        apt(&["nodejs", "npm"])?;
+    }
+    fs::create_dir_all(&folder)?;
+    let manifest = folder.join("package.json");
+    if !manifest.is_file() {
+        fs::write(&manifest, "{ \"private\": true }\n")?;
+    }
+    let mut command = Command::new("npm");
+    command.current_dir(folder);
+    command.args(["install", "--save-exact", "--no-audit", "--no-fund"]);
+    command.arg(format!("{name}@{version}"));
+    ensure!(
+        install(command)?,
+        "npm failed: does {name} {version} exist, and is npm set up?"
+    );
+    Ok(())
+}
+
+fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
+    let folder = root.join(".tools/cargo");
+    let installed = fs::read_to_string(folder.join(".crates.toml")).unwrap_or_default();
+    if folder.join("bin").join(name).is_file() && has_tool(&installed, name, version) {
+        return Ok(());
+    }
+    // One that somebody installed for all their work is as good, and saves minutes of building.
+    let answer = said(run::in_tools(root, name).arg("--version"));
+    if answer.is_some_and(|words| words.split_whitespace().any(|word| word == version)) {
+        return Ok(());
+    }
+    println!("building {name} {version}, once: this takes minutes");
+    let mut command = run::in_tools(root, "cargo");
+    command
+        .args(["install", name, "--version", version, "--locked", "--root"])
+        .arg(folder);
+    if !install(command)? {
+        bail!("`cargo install {name} --version {version} --locked` failed: its output says why");
+    }
+    Ok(())
+}
+
+/// Whether cargo's own list of what it installed names the tool in this version.
+fn has_tool(list: &str, name: &str, version: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct List {
+        v1: toml::Table,
+    }
+    let start = format!("{name} {version} ");
+    toml::from_str::<List>(list).is_ok_and(|list| list.v1.keys().any(|key| key.starts_with(&start)))
+}
+
+fn install(command: Command) -> Result<bool> {
+    Ok(run::stream(command, INSTALL_LIMIT, |_| ())?.success())
+}
+
+/// What a command prints, if it starts and exits with success.
+fn said(command: &mut Command) -> Option<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_there_only_in_its_version() {
+        let list = "[v1]\n\"cargo-deny 0.20.2 (registry+somewhere)\" = [\"cargo-deny\"]\n";
+        assert!(has_tool(list, "cargo-deny", "0.20.2"));
+        assert!(!has_tool(list, "cargo-deny", "0.20.20"));
+        assert!(!has_tool(list, "cargo-deny", "0.20"));
+        assert!(!has_tool(list, "deny", "0.20.2"));
+        assert!(!has_tool("", "cargo-deny", "0.20.2"));
+    }
+}

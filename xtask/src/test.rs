@@ -1,0 +1,301 @@
+//! `cargo xtask test`: every check and every test, one after the other.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::arrows;
+use crate::install::{self, Need};
+use crate::run::{self, Tally};
+
+/// One thing that is run and counted.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// What `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What is installed before anything runs.
+    pub(crate) needs: &'static [Need],
+    /// Runs it, from the repository's root. An error counts as one failure.
+    pub(crate) run: fn(&Path) -> Result<Tally>,
+}
+
+/// The steps, in the order in which they run.
+const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        needs: &[],
+        run: |root| run::cargo(root, &["fmt", "--all", "--check"]),
+    },
+    Step {
+        name: "clippy",
+        needs: &[],
+        run: |root| {
+            run::cargo(
+                root,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            )
+        },
+    },
+    Step {
+        name: "arrows",
+        needs: &[],
+        run: arrows::arrows,
+    },
+    Step {
+        name: "cargo-test",
+        needs: &[],
+        run: |root| run::cargo_test(root, &["--workspace", "--no-fail-fast"]),
+    },
+    Step {
+        name: "deny",
+        needs: &[Need::CargoTool("cargo-deny", "0.20.2")],
+        run: deny,
+    },
+];
+
+/// The end-to-end suites: scripts in `tests/` that meet the binary as its users do.
+///
+/// To add one: write the script (it prints `N passed, N failed` as its last line; `run::script`
+/// says what it finds in its environment), add a row here with what it needs, and its name to
+/// `SWITCHED_ON`. A row that is not switched on runs only by `--only NAME`, and `cargo xtask test`
+/// says each time that it did not run.
+const SUITES: &[Step] = &[
+    Step {
+        name: "rabbitmq",
+        needs: &[Need::Apt(&["rabbitmq-server", "curl"])],
+        run: |root| run::script(root, "tests/http/rabbitmq.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "console",
+        needs: &[
+            Need::Apt(&["chromium"]),
+            Need::Npm(&[("playwright-core", "1.65.1")]),
+        ],
+        run: |root| run::script(root, "tests/console/console.mjs", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "api",
+        needs: &[Need::Pip(&[("schemathesis", "4.32.5")])],
+        run: |root| run::script(root, "tests/api/schemathesis.sh", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "crash",
+        needs: &[],
+        run: |root| run::script(root, "tests/crash/kill_loop.py", &[], SUITE_LIMIT),
+    },
+];
+
+/// The names of the suites whose scripts exist. From then on a missing script is a failure.
+const SWITCHED_ON: &[&str] = &[];
+
+/// The longest that one suite may take.
+const SUITE_LIMIT: Duration = Duration::from_secs(1200);
+
+/// The longest that fetching the database of advisories may take.
+const FETCH_LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs all steps, or only those named.
+pub(crate) fn test(root: &Path, only: &[String]) -> Result<bool> {
+    let known: Vec<&Step> = STEPS.iter().chain(SUITES).collect();
+    if let Some(name) = only
+        .iter()
+        .find(|name| !known.iter().any(|step| step.name == **name))
+    {
+        bail!("`{name}` is not a step; there are: {}", names(&known));
+    }
+    if let Some(name) = SWITCHED_ON
+        .iter()
+        .find(|name| !known.iter().any(|s| s.name == **name))
+    {
+        bail!("`{name}` in SWITCHED_ON has no row in SUITES");
+    }
+    let (chosen, left): (Vec<&Step>, Vec<&Step>) = known.into_iter().partition(|step| {
+        if only.is_empty() {
+            is_on(step)
+        } else {
+            only.iter().any(|name| name == step.name)
+        }
+    });
+    let mut notes = Vec::new();
+    if only.is_empty() && !left.is_empty() {
+        notes.push(format!("not switched on, NOT RUN: {}", names(&left)));
+    }
+    Ok(perform(root, &chosen, notes))
+}
+
+/// Runs one row of a table, or all of it. A table without rows is an error, not a success.
+pub(crate) fn table(
+    root: &Path,
+    what: &str,
+    rows: &'static [Step],
+    name: Option<&str>,
+) -> Result<bool> {
+    ensure!(
+        !rows.is_empty(),
+        "no rows yet: add one to ROWS in `xtask/src/{what}.rs`"
+    );
+    let chosen: Vec<&Step> = rows
+        .iter()
+        .filter(|row| name.is_none_or(|name| row.name == name))
+        .collect();
+    if chosen.is_empty() {
+        bail!(
+            "no such {what}; there are: {}",
+            names(&rows.iter().collect::<Vec<_>>())
+        );
+    }
+    Ok(perform(root, &chosen, Vec::new()))
+}
+
+fn is_on(step: &Step) -> bool {
+    STEPS.iter().any(|other| other.name == step.name) || SWITCHED_ON.contains(&step.name)
+}
+
+fn names(steps: &[&Step]) -> String {
+    steps
+        .iter()
+        .map(|step| step.name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Installs what the steps need, runs them all whatever fails, and prints the sums. The last line
+/// is `N passed, N failed`; true when nothing failed.
+fn perform(root: &Path, steps: &[&Step], mut notes: Vec<String>) -> bool {
+    let ready: Vec<Result<()>> = steps
+        .iter()
+        .map(|step| {
+            step.needs
+                .iter()
+                .try_for_each(|need| install::need(root, need))
+        })
+        .collect();
+
+    let mut total = Tally::default();
+    let mut rows = Vec::new();
+    for (step, ready) in steps.iter().zip(ready) {
+        println!("\n=== {} ===", step.name);
+        let start = Instant::now();
+        let tally = ready
+            .and_then(|()| (step.run)(root))
+            .unwrap_or_else(|error| {
+                println!("{}: {error:#}", step.name);
+                Tally::one(false)
+            });
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "--- {}: {} passed, {} failed in {seconds:.1} s ---",
+            step.name, tally.passed, tally.failed
+        );
+        rows.push((step.name, seconds, tally.clone()));
+        total += tally;
+    }
+
+    println!(
+        "\n{:<14}{:>8}{:>8}{:>9}{:>10}",
+        "step", "passed", "failed", "skipped", "seconds"
+    );
+    for (name, seconds, tally) in rows {
+        let Tally {
+            passed,
+            failed,
+            skipped,
+            ..
+        } = tally;
+        println!("{name:<14}{passed:>8}{failed:>8}{skipped:>9}{seconds:>10.1}");
+    }
+    notes.append(&mut total.notes);
+    for note in notes {
+        println!("{note}");
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    total.failed == 0 && total.passed > 0
+}
+
+/// Licences, bans and sources of everything in the lock file; known vulnerabilities too, when their
+/// database can be fetched. When it cannot, that is said, and counts neither way.
+fn deny(root: &Path) -> Result<Tally> {
+    const UNREACHABLE: &str = "advisories: NOT CHECKED: database unreachable";
+
+    let mut tally = Tally::default();
+    for what in ["licenses", "bans", "sources"] {
+        tally += deny_check(root, &["check", what])?;
+    }
+    let mut fetch = run::in_tools(root, "cargo-deny");
+    fetch.args(["fetch", "db"]).stderr(Stdio::null());
+    if run::stream(fetch, FETCH_LIMIT, |_| ()).is_ok_and(|status| status.success()) {
+        tally += deny_check(root, &["check", "--disable-fetch", "advisories"])?;
+    } else {
+        println!("{UNREACHABLE}");
+        tally.notes.push(UNREACHABLE.to_owned());
+    }
+    Ok(tally)
+}
+
+fn deny_check(root: &Path, arguments: &[&str]) -> Result<Tally> {
+    let mut command = run::in_tools(root, "cargo-deny");
+    command.args(["--all-features"]).args(arguments);
+    Ok(Tally::one(run::status(command)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const PASSES: Step = Step {
+        name: "passes",
+        needs: &[],
+        run: |_| Ok(Tally::one(true)),
+    };
+    const FAILS: Step = Step {
+        name: "fails",
+        needs: &[],
+        run: |_| Ok(Tally::one(false)),
+    };
+    const ERRS: Step = Step {
+        name: "errs",
+        needs: &[],
+        run: |_| bail!("no such thing"),
+    };
+
+    #[test]
+    fn no_two_steps_have_one_name() {
+        let all: Vec<&Step> = STEPS.iter().chain(SUITES).collect();
+        let names: BTreeSet<&str> = all.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), all.len());
+    }
+
+    #[test]
+    fn one_failure_fails_the_whole() {
+        let root = Path::new(".");
+        assert!(perform(root, &[&PASSES], Vec::new()));
+        assert!(!perform(root, &[&FAILS, &PASSES], Vec::new()));
+        assert!(!perform(root, &[&ERRS, &PASSES], Vec::new()));
+    }
+
+    #[test]
+    fn nothing_run_is_not_a_success() {
+        assert!(!perform(Path::new("."), &[], Vec::new()));
+    }
+
+    #[test]
+    fn a_table_without_rows_or_without_the_name_is_an_error() {
+        const ONE: &[Step] = &[PASSES];
+        let root = Path::new(".");
+        assert!(table(root, "bench", &[], None).is_err());
+        assert!(table(root, "bench", ONE, Some("other")).is_err());
+        assert!(table(root, "bench", ONE, Some("passes")).unwrap());
+        assert!(test(root, &["nothing".to_owned()]).is_err());
+    }
+}
