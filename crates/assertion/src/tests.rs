@@ -8,7 +8,6 @@ mod client_data;
 mod public_key;
 mod registration;
 mod software;
-mod vectors;
 
 use ciborium::{Value, cbor};
 use ed25519_dalek::Signer as _;

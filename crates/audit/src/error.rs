@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::note::KeyId;
+use crate::KeyId;
 
 /// Why a log's bytes, tiles, proofs or signatures were refused. Nothing is accepted beside an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -11,14 +11,19 @@
 //! [`consistency_proof`]), checked ([`verify_inclusion`], [`verify_consistency`]) and carried away
 //! ([`TlogProof`]).
 
-mod checkpoint;
 mod hash;
-mod note;
-mod proof;
+mod tree;
+
 mod reader;
 mod tile;
+
+mod proof;
+
+mod key;
+mod note;
+
+mod checkpoint;
 mod tlog_proof;
-mod tree;
 
 mod error;
 mod text;
@@ -29,10 +34,8 @@ mod tests;
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use error::{Error, SignError};
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
-pub use note::{
-    Ed25519Signer, KeyId, KeyName, MAX_KEY_NAME_BYTES, MAX_NOTE_BYTES, MAX_NOTE_SIGNATURES, Note,
-    NoteSignature, NoteSigner, VerifierKey,
-};
+pub use key::{Ed25519Signer, KeyId, KeyName, MAX_KEY_NAME_BYTES, NoteSigner, VerifierKey};
+pub use note::{MAX_NOTE_BYTES, MAX_NOTE_SIGNATURES, Note, NoteSignature};
 pub use proof::{
     MAX_PROOF_HASHES, consistency_proof, inclusion_proof, root_from_tiles, tiles_for_consistency,
     tiles_for_inclusion, verify_consistency, verify_inclusion,

@@ -29,6 +29,8 @@ pub enum Point {
     K8s,
     /// Model APIs.
     Model,
+    /// Countersign's own configuration: people, agents, routes, policy.
+    Config,
 }
 
 impl Point {
@@ -43,6 +45,7 @@ impl Point {
             Self::Exec => "exec",
             Self::K8s => "k8s",
             Self::Model => "model",
+            Self::Config => "config",
         }
     }
 }

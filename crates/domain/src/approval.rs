@@ -304,7 +304,9 @@ impl Approval {
     pub fn apply(before: Option<Self>, event: &Event, at: Timestamp) -> Result<Self, ReplayError> {
         let bad = |state| ReplayError { state, event: event.word() };
         let Some(before) = before else {
-            let Event::Requested { id, action, chain, evaluation } = event else { return Err(bad("nothing")) };
+            let Event::Requested { id, action, chain, evaluation } = event else {
+                return Err(bad("nothing"));
+            };
             let Decision::NeedsReview(requirement) = &evaluation.decision else { return Err(bad("nothing")) };
             let case = Case {
                 id: *id,
@@ -321,15 +323,18 @@ impl Approval {
         };
         let word = before.word();
         match (before, event) {
-            (Self::Pending(Pending { case }) | Self::Approved(Approved { case, .. }), event) => {
-                case.next(event, at, word)
-            }
+            (Self::Pending(Pending { case }), event) => case.next(event, at, None),
+            (Self::Approved(Approved { case, since, .. }), event) => case.next(event, at, Some(since)),
             (Self::Executing(Executing { mut case, grant, since }), Event::Finished { outcome }) => {
                 case.version += 1;
                 Ok(Self::Finished(Finished { case, grant, started: since, at, outcome: outcome.clone() }))
             }
             (
-                Self::Executing(_) | Self::Denied(_) | Self::Expired(_) | Self::Cancelled(_) | Self::Finished(_),
+                Self::Executing(_)
+                | Self::Denied(_)
+                | Self::Expired(_)
+                | Self::Cancelled(_)
+                | Self::Finished(_),
                 _,
             ) => Err(bad(word)),
         }
@@ -390,7 +395,11 @@ impl Approval {
         match self {
             Self::Pending(pending) => Some(pending.case.expires),
             Self::Approved(approved) => Some(approved.spend_by),
-            Self::Denied(_) | Self::Expired(_) | Self::Cancelled(_) | Self::Executing(_) | Self::Finished(_) => None,
+            Self::Denied(_)
+            | Self::Expired(_)
+            | Self::Cancelled(_)
+            | Self::Executing(_)
+            | Self::Finished(_) => None,
         }
     }
 
@@ -434,7 +443,10 @@ impl Case {
     /// The groups still asked for.
     #[must_use]
     pub fn open(&self) -> Vec<Progress> {
-        self.evaluation.requirement().map(|requirement| requirement.open(&self.approvals())).unwrap_or_default()
+        self.evaluation
+            .requirement()
+            .map(|requirement| requirement.open(&self.approvals()))
+            .unwrap_or_default()
     }
 
     /// Whether a question stands open.
@@ -457,8 +469,12 @@ impl Case {
         if now >= statement.expires {
             return Err(Refusal::StatementExpired);
         }
-        // Signed under an evaluation that stands no more: the reviewer saw another requirement.
-        if self.evaluation.digest()? != statement.evaluation.digest {
+        // Signed under an evaluation that stands no more: the reviewer saw another requirement. What the
+        // statement says in words must be what the digest covers, or the signature would prove two things.
+        let named = &statement.evaluation;
+        let shown = Some(&named.requirement) == self.evaluation.requirement()
+            && named.policy == self.evaluation.policy;
+        if !shown || self.evaluation.digest()? != named.digest {
             return Err(Refusal::Stale);
         }
         let nonces = self.reviews.iter().chain(self.questions.iter().map(|question| &question.asked));
@@ -496,9 +512,17 @@ impl Case {
             .ok_or(Refusal::NoSuchQuestion)
     }
 
-    /// The state after an event on a case that is pending or approved.
-    fn next(mut self, event: &Event, at: Timestamp, word: &'static str) -> Result<Approval, ReplayError> {
-        let bad = || ReplayError { state: word, event: event.word() };
+    /// The state after an event on a case that is pending, or approved since then.
+    fn next(
+        mut self,
+        event: &Event,
+        at: Timestamp,
+        approved: Option<Timestamp>,
+    ) -> Result<Approval, ReplayError> {
+        let state = if approved.is_some() { "approved" } else { "pending" };
+        let bad = || ReplayError { state, event: event.word() };
+        // One more approval, or policy asked again, does not give an approval that stands more time.
+        let since = approved.unwrap_or(at);
         self.version += 1;
         match event {
             Event::Requested { .. } | Event::Finished { .. } => Err(bad()),
@@ -507,7 +531,7 @@ impl Case {
                 let (verdict, by, why) = (statement.verdict, statement.reviewer, statement.note.clone());
                 self.reviews.push(Recorded { signed: review.clone(), statement, at });
                 match verdict {
-                    Verdict::Approve => Ok(self.settle(at)),
+                    Verdict::Approve => Ok(self.settle(since)),
                     Verdict::Deny => {
                         Ok(Approval::Denied(Denied { case: self, by: DeniedBy::Person(by, why), at }))
                     }
@@ -537,14 +561,14 @@ impl Case {
                         let by = DeniedBy::Policy(why.join("; "));
                         Ok(Approval::Denied(Denied { case: self, by, at }))
                     }
-                    Decision::Permit | Decision::NeedsReview(_) => Ok(self.settle(at)),
+                    Decision::Permit | Decision::NeedsReview(_) => Ok(self.settle(since)),
                 }
             }
             Event::Expired {} => Ok(Approval::Expired(Ended { case: self, at })),
             Event::Cancelled { by, reason } => {
                 Ok(Approval::Cancelled(Cancelled { case: self, by: *by, reason: reason.clone(), at }))
             }
-            Event::Redeemed { grant, .. } if word == "approved" => {
+            Event::Redeemed { grant, .. } if approved.is_some() => {
                 Ok(Approval::Executing(Executing { case: self, grant: *grant, since: at }))
             }
             Event::Redeemed { .. } => Err(bad()),
@@ -552,22 +576,25 @@ impl Case {
     }
 
     fn settle_question(&mut self, id: QuestionId, settled: Settled) -> Option<()> {
-        let open = self.questions.iter_mut().find(|question| question.id == id && question.settled.is_none())?;
+        let open =
+            self.questions.iter_mut().find(|question| question.id == id && question.settled.is_none())?;
         open.settled = Some(settled);
         Some(())
     }
 
-    /// Pending or approved, by what stands.
-    fn settle(self, at: Timestamp) -> Approval {
+    /// Pending or approved, by what stands; if approved, then since this moment.
+    fn settle(self, since: Timestamp) -> Approval {
         let grant = match &self.evaluation.decision {
-            Decision::NeedsReview(requirement) if requirement.met_by(&self.approvals()) => Some(requirement.grant),
+            Decision::NeedsReview(requirement) if requirement.met_by(&self.approvals()) => {
+                Some(requirement.grant)
+            }
             Decision::NeedsReview(_) | Decision::Deny => None,
             // Policy was changed to permit it outright: the hold is lifted for as long as it would have waited.
-            Decision::Permit => Some(crate::time::Span::from_seconds(self.expires.since(at).as_secs())),
+            Decision::Permit => Some(crate::time::Span::from_seconds(self.expires.since(since).as_secs())),
         };
         match grant {
             Some(grant) if !self.question_open() => {
-                Approval::Approved(Approved { spend_by: at.after(grant), since: at, case: self })
+                Approval::Approved(Approved { spend_by: since.after(grant), since, case: self })
             }
             _ => Approval::Pending(Pending { case: self }),
         }

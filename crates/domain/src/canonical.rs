@@ -7,7 +7,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize as _, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
+    Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 use crate::Malformed;
@@ -18,13 +21,47 @@ pub const INTEGER_LIMIT: u64 = 1 << 53;
 /// The largest record that we read, in bytes. An action's payload is not in its record.
 pub const RECORD_LIMIT_BYTES: usize = 4 << 20;
 
-/// The canonical bytes of a record (RFC 8785).
+/// The canonical bytes of a record (RFC 8785). What is written here, [`read`] reads.
 ///
 /// # Errors
-/// A value that canonical JSON cannot hold (a map key that is no string, say). Our own record types
-/// have none, so callers of ours treat this as a refusal and never as a reason to go on.
+/// A value that canonical JSON cannot hold, an integer beyond ±2^53 (RFC 8785 would round it, so that two facts
+/// had one digest), and [`Malformed::TooLarge`] over [`RECORD_LIMIT_BYTES`]. Of our own record types only facts, counts
+/// and texts from outside can be so large; callers treat this as a refusal and never as a reason to go on.
 pub fn write<T: Serialize>(record: &T) -> Result<Vec<u8>, Malformed> {
-    serde_json_canonicalizer::to_vec(record).map_err(|error| Malformed::Json(error.to_string()))
+    let value = serde_json::to_value(record).map_err(|error| Malformed::Json(error.to_string()))?;
+    exact(&value)?;
+    let bytes =
+        serde_json_canonicalizer::to_vec(&value).map_err(|error| Malformed::Json(error.to_string()))?;
+    if bytes.len() > RECORD_LIMIT_BYTES {
+        return Err(too_large(bytes.len()));
+    }
+    Ok(bytes)
+}
+
+/// Refuses numbers that a reader would refuse, before they are rounded to ones that it would not.
+fn exact(value: &Value) -> Result<(), Malformed> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(n), _) if n <= INTEGER_LIMIT => Ok(()),
+            (None, Some(n)) if n.unsigned_abs() <= INTEGER_LIMIT => Ok(()),
+            _ => Err(Malformed::Json(format!("the number `{number}` is not an integer within 2^53"))),
+        },
+        Value::Array(items) => items.iter().try_for_each(exact),
+        Value::Object(members) => members.values().try_for_each(exact),
+    }
+}
+
+fn too_large(actual: usize) -> Malformed {
+    Malformed::TooLarge { what: "the record", actual, limit: RECORD_LIMIT_BYTES, unit: "bytes" }
+}
+
+/// Reads the version of a record of which there is only the first.
+pub(crate) fn version_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    match u8::deserialize(deserializer)? {
+        1 => Ok(1),
+        other => Err(D::Error::custom(format_args!("the record is of version {other}; 1 is expected"))),
+    }
 }
 
 /// Reads a record strictly.
@@ -43,12 +80,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
 /// As [`read`].
 pub fn read_value(bytes: &[u8]) -> Result<Value, Malformed> {
     if bytes.len() > RECORD_LIMIT_BYTES {
-        return Err(Malformed::TooLarge {
-            what: "the record",
-            actual: bytes.len(),
-            limit: RECORD_LIMIT_BYTES,
-            unit: "bytes",
-        });
+        return Err(too_large(bytes.len()));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| Malformed::Json(error.to_string()))?;
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -150,11 +182,29 @@ mod tests {
     #[test]
     fn keys_are_sorted_as_rfc_8785_sorts_them() {
         // RFC 8785 section 3.2.3: by UTF-16 code units.
-        let value = read_value("{\"\u{20ac}\":1,\"\\r\":2,\"\u{1F600}\":3,\"1\":4,\"\u{fb33}\":5}".as_bytes());
+        let value =
+            read_value("{\"\u{20ac}\":1,\"\\r\":2,\"\u{1F600}\":3,\"1\":4,\"\u{fb33}\":5}".as_bytes());
         let bytes = write(&value.unwrap()).unwrap();
         assert_eq!(
             String::from_utf8(bytes).unwrap(),
             "{\"\\r\":2,\"1\":4,\"\u{20ac}\":1,\"\u{1F600}\":3,\"\u{fb33}\":5}"
+        );
+    }
+
+    #[test]
+    fn no_number_is_written_that_would_be_rounded() {
+        for honest in [0, 1, -1, 1 << 53, -(1 << 53)] {
+            let bytes = write(&honest).unwrap();
+            assert_eq!(read::<i64>(&bytes).unwrap(), honest);
+        }
+        for rounded in [(1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN] {
+            assert!(write(&serde_json::json!({ "rows": [rounded] })).is_err(), "{rounded}");
+        }
+        assert!(write(&u64::MAX).is_err());
+        assert!(write(&1.0).is_err());
+        assert!(
+            write(&"\u{1}".repeat(RECORD_LIMIT_BYTES / 6)).is_err(),
+            "what is too large to be read is not written"
         );
     }
 

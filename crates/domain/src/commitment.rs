@@ -179,9 +179,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn fields() -> impl Strategy<Value = Fields> {
-        proptest::collection::btree_map("[a-z.]{1,12}", (any::<[u8; 32]>(), any::<Vec<u8>>()), 1..8).prop_map(|map| {
-            Fields::new(map.into_iter().map(|(path, (salt, value))| Field::new(path, salt, value)).collect()).unwrap()
-        })
+        proptest::collection::btree_map("[a-z.]{1,12}", (any::<[u8; 32]>(), any::<Vec<u8>>()), 1..8).prop_map(
+            |map| {
+                Fields::new(
+                    map.into_iter().map(|(path, (salt, value))| Field::new(path, salt, value)).collect(),
+                )
+                .unwrap()
+            },
+        )
     }
 
     proptest! {

@@ -234,7 +234,9 @@ impl Directory {
                 self.with_person(*person, |person| person.keys.push(key.clone()));
             }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
-                self.with_person(*person, |person| person.keys.retain(|key| key.credential_id != *credential_id));
+                self.with_person(*person, |person| {
+                    person.keys.retain(|key| key.credential_id != *credential_id)
+                });
             }
             DirectoryEvent::GroupJoined { group, person } => {
                 self.with_person(*person, |person| {
@@ -257,7 +259,9 @@ impl Directory {
                 };
                 self.agents.insert(*id, agent);
             }
-            DirectoryEvent::AgentKeyReplaced { id, key } => self.with_agent(*id, |agent| agent.key = key.clone()),
+            DirectoryEvent::AgentKeyReplaced { id, key } => {
+                self.with_agent(*id, |agent| agent.key = key.clone())
+            }
             DirectoryEvent::AgentSponsorChanged { id, sponsor } => {
                 self.with_agent(*id, |agent| agent.sponsor = *sponsor);
             }
@@ -295,14 +299,19 @@ impl Directory {
             }
             DirectoryEvent::KeyEnrolled { person, key } => {
                 let person = self.active_person(*person)?;
-                let known = self.people.values().flat_map(|p| &p.keys).any(|k| k.credential_id == key.credential_id);
+                let known =
+                    self.people.values().flat_map(|p| &p.keys).any(|k| k.credential_id == key.credential_id);
                 display_name("key label", &key.label)?;
                 free(!known, "passkey", &key.label)?;
                 free(person.keys.len() < KEYS_LIMIT, "sixteenth passkey", &key.label)
             }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
                 let person = self.active_person(*person)?;
-                known(person.keys.iter().any(|key| key.credential_id == *credential_id), "passkey", &person.name)
+                known(
+                    person.keys.iter().any(|key| key.credential_id == *credential_id),
+                    "passkey",
+                    &person.name,
+                )
             }
             DirectoryEvent::GroupJoined { person, .. } => self.active_person(*person).map(|_| ()),
             DirectoryEvent::GroupLeft { group, person } => {
@@ -327,7 +336,9 @@ impl Directory {
             }
             DirectoryEvent::AgentDisabled { id } => self.active_agent(*id).map(|_| ()),
             DirectoryEvent::RouteSet { document, .. } => document_limit("the route's document", document),
-            DirectoryEvent::RouteRemoved { name } => known(self.routes.contains_key(name), "route", name.as_str()),
+            DirectoryEvent::RouteRemoved { name } => {
+                known(self.routes.contains_key(name), "route", name.as_str())
+            }
             DirectoryEvent::PolicyApplied { text } => document_limit("the policy set", text),
         }
     }
@@ -428,17 +439,15 @@ impl Directory {
     }
 
     fn active_person(&self, id: PersonId) -> Result<&Person, Malformed> {
-        self.people
-            .get(&id)
-            .filter(|person| person.active)
-            .ok_or_else(|| Malformed::value("person", &id.to_string(), "somebody who is known and active is expected"))
+        self.people.get(&id).filter(|person| person.active).ok_or_else(|| {
+            Malformed::value("person", &id.to_string(), "somebody who is known and active is expected")
+        })
     }
 
     fn active_agent(&self, id: AgentId) -> Result<&Agent, Malformed> {
-        self.agents
-            .get(&id)
-            .filter(|agent| agent.active)
-            .ok_or_else(|| Malformed::value("agent", &id.to_string(), "an agent that is known and active is expected"))
+        self.agents.get(&id).filter(|agent| agent.active).ok_or_else(|| {
+            Malformed::value("agent", &id.to_string(), "an agent that is known and active is expected")
+        })
     }
 
     fn keeps_an_admin(&self, leaving: PersonId) -> Result<(), Malformed> {
@@ -457,7 +466,9 @@ impl DirectoryEvent {
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
-            Self::PersonAdded { id, .. } | Self::PersonDeactivated { id } => Principal::Person(*id).to_string(),
+            Self::PersonAdded { id, .. } | Self::PersonDeactivated { id } => {
+                Principal::Person(*id).to_string()
+            }
             Self::KeyEnrolled { person, .. }
             | Self::KeyRevoked { person, .. }
             | Self::GroupJoined { person, .. }
@@ -489,11 +500,16 @@ impl DirectoryEvent {
 }
 
 fn display_name(what: &'static str, name: &str) -> Result<(), Malformed> {
-    let plain = !name.trim().is_empty() && name.len() <= DISPLAY_NAME_LIMIT_BYTES && crate::text::is_plain(name);
+    let plain =
+        !name.trim().is_empty() && name.len() <= DISPLAY_NAME_LIMIT_BYTES && crate::text::is_plain(name);
     if plain {
         return Ok(());
     }
-    Err(Malformed::value(what, name, "1 to 128 bytes without control, invisible or direction-changing characters"))
+    Err(Malformed::value(
+        what,
+        name,
+        "1 to 128 bytes without control, invisible or direction-changing characters",
+    ))
 }
 
 fn agent_key(key: &Blob) -> Result<(), Malformed> {
@@ -502,7 +518,12 @@ fn agent_key(key: &Blob) -> Result<(), Malformed> {
 
 fn document_limit(what: &'static str, text: &str) -> Result<(), Malformed> {
     if text.len() > DOCUMENT_LIMIT_BYTES {
-        return Err(Malformed::TooLarge { what, actual: text.len(), limit: DOCUMENT_LIMIT_BYTES, unit: "bytes" });
+        return Err(Malformed::TooLarge {
+            what,
+            actual: text.len(),
+            limit: DOCUMENT_LIMIT_BYTES,
+            unit: "bytes",
+        });
     }
     Ok(())
 }

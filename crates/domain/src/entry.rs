@@ -113,6 +113,7 @@ pub struct Draft {
 #[serde(deny_unknown_fields)]
 pub struct Leaf {
     /// The version of this shape: 1.
+    #[serde(deserialize_with = "canonical::version_one")]
     pub v: u8,
     /// The deployment.
     pub origin: Origin,
@@ -145,7 +146,12 @@ impl Draft {
     ///
     /// # Errors
     /// Fields over their limits, or a leaf over [`LEAF_LIMIT_BYTES`].
-    pub fn seal(self, origin: &Origin, time: Timestamp, mut salt: impl FnMut() -> Salt) -> Result<Sealed, Malformed> {
+    pub fn seal(
+        self,
+        origin: &Origin,
+        time: Timestamp,
+        mut salt: impl FnMut() -> Salt,
+    ) -> Result<Sealed, Malformed> {
         let fields = self.fields.into_iter().map(|(path, value)| Field::new(path, salt(), value)).collect();
         let fields = Fields::new(fields)?;
         let leaf = Leaf {

@@ -27,7 +27,7 @@ pub type Facts = BTreeMap<String, Fact>;
 
 /// Policy's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "effect", content = "requirement")]
+#[serde(rename_all = "kebab-case", tag = "effect", content = "requirement", deny_unknown_fields)]
 pub enum Decision {
     /// It may run now.
     Permit,
@@ -53,6 +53,7 @@ pub struct DecidingRule {
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
     /// The version of this record: 1.
+    #[serde(deserialize_with = "canonical::version_one")]
     pub v: u8,
     /// Of which action.
     pub action: Digest,

@@ -58,15 +58,22 @@ impl Permit {
                 let mut humans = BTreeSet::new();
                 let mut groups: BTreeMap<GroupName, u8> = BTreeMap::new();
                 for record in &case.reviews {
-                    let checked =
-                        match CheckedReview::check(record.signed.clone(), action, requirement, origin, verifier) {
-                            Ok(checked) => checked,
-                            Err(altered @ (Refusal::Signature(_) | Refusal::Malformed(_) | Refusal::OtherAction)) => {
-                                return Err(altered);
-                            }
-                            // A reviewer who has left, or a group that is no longer asked: it does not count.
-                            Err(_) => continue,
-                        };
+                    let checked = match CheckedReview::check(
+                        record.signed.clone(),
+                        action,
+                        requirement,
+                        origin,
+                        verifier,
+                    ) {
+                        Ok(checked) => checked,
+                        Err(
+                            altered @ (Refusal::Signature(_) | Refusal::Malformed(_) | Refusal::OtherAction),
+                        ) => {
+                            return Err(altered);
+                        }
+                        // A reviewer who has left, or a group that is no longer asked: it does not count.
+                        Err(_) => continue,
+                    };
                     let statement = checked.statement();
                     if statement.verdict != Verdict::Approve || !humans.insert(statement.reviewer) {
                         continue;

@@ -139,11 +139,7 @@ pub const NAME_LIMIT: usize = 64;
 fn check_name(what: &'static str, text: &str) -> Result<(), Malformed> {
     let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > NAME_LIMIT || !text.bytes().all(ok) {
-        return Err(Malformed::value(
-            what,
-            text,
-            "1 to 64 of a-z, 0-9, `-`, `_` and `.` are expected",
-        ));
+        return Err(Malformed::value(what, text, "1 to 64 of a-z, 0-9, `-`, `_` and `.` are expected"));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::id::{ActionId, Origin};
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// The version of this shape: 1.
+    #[serde(deserialize_with = "crate::canonical::version_one")]
     pub v: u8,
     /// The deployment.
     pub origin: Origin,

@@ -129,7 +129,11 @@ impl Requirement {
                 hold.any_of.is_empty() || hold.any_of.iter().any(|q| q.count == 0 || q.count > QUORUM_LIMIT)
             });
         if bad {
-            return Err(Malformed::value("requirement", "", "at least one hold, each asking for 1 to 32 people"));
+            return Err(Malformed::value(
+                "requirement",
+                "",
+                "at least one hold, each asking for 1 to 32 people",
+            ));
         }
         Ok(())
     }

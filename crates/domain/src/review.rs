@@ -54,7 +54,9 @@ impl CheckedReview {
             }
             (Verdict::Approve, None) => false,
             // Whoever could have approved may deny or ask.
-            (Verdict::Deny | Verdict::Ask, _) => standing.groups.iter().any(|group| requirement.asks_for(group)),
+            (Verdict::Deny | Verdict::Ask, _) => {
+                standing.groups.iter().any(|group| requirement.asks_for(group))
+            }
         };
         if !eligible {
             let group = statement.group.clone().unwrap_or_else(GroupName::admins);
@@ -155,7 +157,12 @@ pub trait ReviewVerifier {
     ///
     /// # Errors
     /// [`Refusal::Signature`], [`Refusal::NotActive`], [`Refusal::Assurance`].
-    fn verify(&self, signed: &SignedReview, statement: &Statement, action: &Action) -> Result<Standing, Refusal>;
+    fn verify(
+        &self,
+        signed: &SignedReview,
+        statement: &Statement,
+        action: &Action,
+    ) -> Result<Standing, Refusal>;
 }
 
 /// Who reviewed, for those who only read.

@@ -129,7 +129,9 @@ impl Statement {
             });
         }
         match self.verdict {
-            Verdict::Approve if self.group.is_none() => bad("group", "an approval names the group it counts under"),
+            Verdict::Approve if self.group.is_none() => {
+                bad("group", "an approval names the group it counts under")
+            }
             Verdict::Ask if note.trim().is_empty() => bad("note", "a question needs words"),
             Verdict::Approve | Verdict::Deny | Verdict::Ask => Ok(()),
         }

@@ -72,7 +72,11 @@ impl Span {
     /// Anything else, zero, and more than [`SPAN_LIMIT_SECONDS`].
     pub fn parse(text: &str) -> Result<Self, crate::Malformed> {
         let bad = || {
-            crate::Malformed::value("length of time", text, "`45s`, `30m`, `2h` or `7d`, up to 31 days, is expected")
+            crate::Malformed::value(
+                "length of time",
+                text,
+                "`45s`, `30m`, `2h` or `7d`, up to 31 days, is expected",
+            )
         };
         let unit = match text.as_bytes().last() {
             Some(b's') => 1,

@@ -31,7 +31,8 @@ pub enum VerbGroup {
 
 impl VerbGroup {
     /// All groups, in the order of the documentation.
-    pub const ALL: [Self; 6] = [Self::Read, Self::Write, Self::Destroy, Self::Admin, Self::Exec, Self::Export];
+    pub const ALL: [Self; 6] =
+        [Self::Read, Self::Write, Self::Destroy, Self::Admin, Self::Exec, Self::Export];
 
     /// The group's Cedar id.
     #[must_use]
@@ -166,8 +167,9 @@ impl fmt::Debug for Verb {
 impl FromStr for Verb {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        Self::find(text)
-            .ok_or_else(|| Malformed::value("verb", text, "a verb of the vocabulary (docs/verbs.md) is expected"))
+        Self::find(text).ok_or_else(|| {
+            Malformed::value("verb", text, "a verb of the vocabulary (docs/verbs.md) is expected")
+        })
     }
 }
 

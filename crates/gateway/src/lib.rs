@@ -1,1 +1,39 @@
-//! gateway
+//! The gateway: one action's way from arrival to receipt.
+//!
+//! The files stand in the order of the way: [`admit`] (who and what), [`decide`] (policy answers),
+//! [`hold`] (people are asked, the caller waits), [`review`] (a human signs), [`redeem`] (policy is asked again and the
+//! approval is spent), [`run`] (exactly the approved bytes), [`seal`] (what came of it), [`receipt`] (the proof). Beside
+//! the way stand [`activity`] (permits, in hashed segments), [`change`] (the directory, changed by the same
+//! way), [`people`] (sessions and passkeys) and [`sweep`] (expiry, and what a restart finds).
+//!
+//! [`ports`] are what others implement: the points that run bytes, the randomness, and the store.
+
+pub mod admit;
+pub mod decide;
+pub mod hold;
+pub mod review;
+pub mod redeem;
+pub mod run;
+pub mod seal;
+pub mod receipt;
+
+pub mod activity;
+pub mod card;
+pub mod change;
+pub mod people;
+pub mod risk;
+pub mod sweep;
+
+pub mod limits;
+pub mod ports;
+
+mod error;
+mod house;
+
+pub use error::GatewayError;
+pub use house::{Gateway, Parts, Settings};
+
+// What a point, the console and the binary need of the rooms below, so that they import the gateway alone.
+pub use identity;
+pub use policy;
+pub use store;

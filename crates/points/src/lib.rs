@@ -1,1 +1,3 @@
-//! points
+//! Enforcement points: where calls are intercepted, one folder each. No point imports another.
+
+pub mod http;

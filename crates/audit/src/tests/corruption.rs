@@ -69,7 +69,8 @@ fn every_tile_of_three_levels() {
     for (size, step) in [(65_535, 5), (65_536, 5), (65_537, 1)] {
         let mut log = Log::of_size(size);
         // From the edge inwards, so that each shape's own tiles are among those tried.
-        for tile in log.all_tiles().into_iter().rev().step_by(step) {
+        let edge_first = log.all_tiles().into_iter().rev().enumerate();
+        for (_, tile) in edge_first.filter(|(nth, _)| *nth < 5 || nth % step == 0) {
             let entry = (tile.index() as usize * 37) % usize::from(tile.width());
             check_flip_through(&mut log, tile, entry, entry, &[]);
         }

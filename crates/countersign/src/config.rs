@@ -1,0 +1,188 @@
+//! The one bootstrap file, `countersign.toml`. Every key has a default, so no file at all is a working
+//! deployment on this machine. People, agents, routes and policy are not here: they live in the store and
+//! change by logged actions.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use domain::id::{CredentialRef, Origin};
+use serde::Deserialize;
+
+/// What the file says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The deployment's one name, in every statement, token and checkpoint. It cannot change later.
+    /// Made up at the first start where it is not given.
+    pub(crate) origin: Option<Origin>,
+    /// Where people reach the console. Passkeys need a host name: `localhost` or one with TLS.
+    pub(crate) public_url: String,
+    /// Addresses to listen on.
+    pub(crate) listen: Listen,
+    /// The store.
+    pub(crate) store: StoreConfig,
+    /// The keys.
+    pub(crate) keys: Keys,
+    /// TLS for the HTTP point; plain HTTP where it is not given.
+    pub(crate) tls: Option<Tls>,
+    /// Credentials of targets, by the names that routes use.
+    pub(crate) secrets: BTreeMap<CredentialRef, Secret>,
+    /// Logging.
+    pub(crate) log: Log,
+}
+
+/// Addresses to listen on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Listen {
+    /// Console and API.
+    pub(crate) console: SocketAddr,
+    /// The HTTP enforcement point, which agents call.
+    pub(crate) http: SocketAddr,
+}
+
+/// The store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreConfig {
+    /// The folder of the embedded store and of activity segments.
+    pub(crate) folder: PathBuf,
+    /// Where the last signed checkpoint is kept beside the store, best on another disk; in the keys' folder where
+    /// it is not given.
+    pub(crate) anchor: Option<PathBuf>,
+}
+
+/// The keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keys {
+    /// The folder of the key files, readable by this user alone; made at the first start.
+    pub(crate) folder: PathBuf,
+}
+
+/// TLS for the HTTP point.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The certificate chain, PEM.
+    pub(crate) certificate: PathBuf,
+    /// The private key, PEM.
+    pub(crate) key: PathBuf,
+}
+
+/// Where a target's credential comes from. Its value is never in this file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub(crate) enum Secret {
+    /// An environment variable of the gateway.
+    Env(String),
+    /// A file, read at start.
+    File(PathBuf),
+}
+
+/// Logging.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `pretty` for people, `json` for machines.
+    pub(crate) format: LogFormat,
+    /// What is logged: `info`, or a filter such as `info,gateway=debug`.
+    pub(crate) level: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Pretty,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            public_url: "http://localhost:7676".to_owned(),
+            listen: Listen::default(),
+            store: StoreConfig::default(),
+            keys: Keys::default(),
+            tls: None,
+            secrets: BTreeMap::new(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { console: SocketAddr::from(([127, 0, 0, 1], 7676)), http: SocketAddr::from(([127, 0, 0, 1], 7677)) }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { folder: "countersign-data".into(), anchor: None }
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { folder: "countersign-keys".into() }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Pretty, level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads the file; the default file may be missing, a named one may not. Relative paths are relative to the
+    /// file's folder.
+    pub(crate) fn read(named: Option<&Path>) -> anyhow::Result<Self> {
+        let path = named.unwrap_or(Path::new("countersign.toml"));
+        if named.is_none() && !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let mut config: Self = toml::from_str(&text).with_context(|| format!("in `{}`", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let rebase = |path: &mut PathBuf| *path = folder.join(&path);
+        rebase(&mut config.store.folder);
+        rebase(&mut config.keys.folder);
+        config.store.anchor.as_mut().map(rebase);
+        if let Some(tls) = &mut config.tls {
+            rebase(&mut tls.certificate);
+            rebase(&mut tls.key);
+        }
+        for secret in config.secrets.values_mut() {
+            if let Secret::File(path) = secret {
+                rebase(path);
+            }
+        }
+        config.public_url = config.public_url.trim_end_matches('/').to_owned();
+        Ok(config)
+    }
+
+    /// The secrets' values, read once at start.
+    pub(crate) fn read_secrets(&self) -> anyhow::Result<BTreeMap<CredentialRef, String>> {
+        let mut values = BTreeMap::new();
+        for (name, source) in &self.secrets {
+            let value = match source {
+                Secret::Env(variable) => std::env::var(variable)
+                    .with_context(|| format!("secret `{name}`: the variable `{variable}` is not set"))?,
+                Secret::File(path) => std::fs::read_to_string(path)
+                    .with_context(|| format!("secret `{name}`: cannot read `{}`", path.display()))?,
+            };
+            let value = value.trim_end_matches(['\r', '\n']).to_owned();
+            if value.is_empty() || value.chars().any(char::is_control) {
+                bail!("secret `{name}` is empty or holds control characters");
+            }
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
+    }
+}

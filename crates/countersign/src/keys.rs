@@ -1,0 +1,116 @@
+//! Key custody, first form: one file a key, readable by this user alone, made at the first start.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::id::Origin;
+use gateway::ports::{Entropy as _, SystemEntropy};
+
+/// The deployment's keys, 32 bytes each.
+pub(crate) struct KeyRing {
+    /// Signs checkpoints (Ed25519). Whoever holds it can forge the log from now on, not what was witnessed.
+    pub(crate) log: [u8; 32],
+    /// Seals values at rest.
+    pub(crate) seal: [u8; 32],
+    /// Keys the retry HMAC.
+    pub(crate) retry: [u8; 32],
+    /// Makes access tokens.
+    pub(crate) token: [u8; 32],
+}
+
+impl KeyRing {
+    /// Opens the folder's keys, and makes those that are missing when `fresh` says that this is a first start.
+    pub(crate) fn open(folder: &Path, fresh: bool) -> anyhow::Result<Self> {
+        if fresh {
+            make_folder(folder)?;
+        }
+        let key = |name: &str| read_or_make(&folder.join(name), fresh);
+        Ok(Self { log: key("log.key")?, seal: key("seal.key")?, retry: key("retry.key")?, token: key("token.key")? })
+    }
+}
+
+/// The deployment's origin: what the configuration says, or what the first start made up. It never changes.
+pub(crate) fn origin(folder: &Path, configured: Option<&Origin>, fresh: bool) -> anyhow::Result<Origin> {
+    let path = folder.join("origin");
+    let stored = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text.trim().parse::<Origin>().context("in the keys' folder, file `origin`")?),
+        Err(_) => None,
+    };
+    match (stored, configured) {
+        (Some(stored), Some(configured)) if stored != *configured => bail!(
+            "this deployment's origin is `{stored}` and the configuration says `{configured}`; an origin never changes"
+        ),
+        (Some(stored), _) => Ok(stored),
+        (None, configured) => {
+            let origin = match configured {
+                Some(configured) => configured.clone(),
+                None => {
+                    let mut random = [0; 6];
+                    SystemEntropy.fill(&mut random)?;
+                    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+                    format!("localhost/countersign/{hex}").parse()?
+                }
+            };
+            if !fresh {
+                bail!("the file `origin` is missing from the keys' folder; restore it, or the log cannot be continued");
+            }
+            write_private(&path, origin.as_str())?;
+            Ok(origin)
+        }
+    }
+}
+
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn read_or_make(path: &Path, fresh: bool) -> anyhow::Result<[u8; 32]> {
+    if !path.exists() {
+        if !fresh {
+            bail!("`{}` is missing; restore it from your backup of the keys", path.display());
+        }
+        let mut key = [0; 32];
+        SystemEntropy.fill(&mut key)?;
+        write_private(path, &URL_SAFE_NO_PAD.encode(key))?;
+        return Ok(key);
+    }
+    check_private(path)?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes.with_context(|| format!("`{}` does not hold a key: 32 bytes in base64url are expected", path.display()))
+}
+
+/// Writes a file that only this user can read, and makes it durable.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).with_context(|| format!("cannot make `{}`", path.display()))?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Refuses a key that others on this machine can read.
+pub(crate) fn check_private(path: &Path) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            bail!("`{}` can be read by others (mode {:o}); run `chmod 600` on it", path.display(), mode & 0o777);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Who may review what: each reason to refuse a review, one at a time.
+
+use domain::Refusal;
+use domain::action::{Action, Draft};
+use domain::approval::Command;
+use domain::digest::{Blob, Digest};
+use domain::id::PersonId;
+use domain::principal::{Chain, Link, Principal, Role};
+use domain::requirement::{Assurance, Requirement, Separation};
+use domain::review::{CheckedReview, Proof, SignedReview};
+use domain::statement::{Statement, Verdict};
+
+use crate::support::*;
+
+struct Try {
+    action: Draft,
+    requirement: Requirement,
+    statement: fn(&mut Statement),
+    desk: fn(&mut Desk),
+    signed: fn(&mut SignedReview),
+    who: u8,
+    verdict: Verdict,
+}
+
+impl Try {
+    fn new() -> Self {
+        Self {
+            action: draft("staging"),
+            requirement: requirement(&[&[(1, 0)]]),
+            statement: |_| {},
+            desk: |_| {},
+            signed: |_| {},
+            who: 2,
+            verdict: Verdict::Approve,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        let action = Action::seal(self.action).unwrap();
+        let mut statement =
+            statement(&action, &held(&action, self.requirement.clone()), self.who, self.verdict, 1);
+        (self.statement)(&mut statement);
+        let mut signed = sign(&statement);
+        (self.signed)(&mut signed);
+        let mut desk = Desk::open();
+        (self.desk)(&mut desk);
+        match CheckedReview::check(signed.clone(), &action, &self.requirement, &origin(), &desk) {
+            Ok(checked) => {
+                assert_eq!((checked.signed(), checked.statement()), (&signed, &statement));
+                "accepted"
+            }
+            Err(refusal) => refusal.code(),
+        }
+    }
+}
+
+fn solo() -> Requirement {
+    Requirement { separation: Separation::None, ..requirement(&[&[(1, 0)]]) }
+}
+
+#[test]
+fn each_reason_to_refuse_a_review() {
+    let tries: Vec<(&str, Try)> = vec![
+        ("a stranger to the chain approves", Try::new()),
+        (
+            "a statement for another deployment",
+            Try { statement: |s| s.origin = "other.example/log".parse().unwrap(), ..Try::new() },
+        ),
+        (
+            "a statement of another action's bytes",
+            Try { statement: |s| s.action = Digest::from_bytes([9; 32]), ..Try::new() },
+        ),
+        (
+            "a statement of another approval",
+            Try {
+                statement: |s| s.approval = domain::id::ActionId::from_uuid(grant(9).uuid()),
+                ..Try::new()
+            },
+        ),
+        (
+            "a statement altered after signing",
+            Try {
+                signed: |s| {
+                    s.statement = Blob(
+                        String::from_utf8(s.statement.0.clone())
+                            .unwrap()
+                            .replace("approve", "deny")
+                            .into_bytes(),
+                    )
+                },
+                ..Try::new()
+            },
+        ),
+        ("a statement that does not read", Try { signed: |s| s.statement.0.push(b'x'), ..Try::new() }),
+        (
+            "a signature altered",
+            Try {
+                signed: |s| {
+                    let Proof::Passkey(proof) = &mut s.proof;
+                    proof.signature.0[0] ^= 1;
+                },
+                ..Try::new()
+            },
+        ),
+        (
+            "a reviewer who has left",
+            Try {
+                desk: |d| {
+                    d.revoked.insert(person(2));
+                },
+                ..Try::new()
+            },
+        ),
+        ("a reviewer outside the group", Try { desk: |d| d.groups.clear(), ..Try::new() }),
+        ("a group that nobody asked", Try { statement: |s| s.group = Some(group(1)), ..Try::new() }),
+        (
+            "chat, where passkeys are demanded",
+            Try { statement: |s| s.assurance = Assurance::Chat, ..Try::new() },
+        ),
+        (
+            "chat, where chat is enough",
+            Try {
+                statement: |s| s.assurance = Assurance::Chat,
+                requirement: Requirement { assurance: Assurance::Chat, ..requirement(&[&[(1, 0)]]) },
+                ..Try::new()
+            },
+        ),
+        ("the sponsor approves", Try { who: SPONSOR, ..Try::new() }),
+        ("the subject approves", Try { who: SUBJECT, ..Try::new() }),
+        (
+            "who controls the caller now approves",
+            Try {
+                desk: |d| {
+                    d.controls.insert(person(2));
+                },
+                ..Try::new()
+            },
+        ),
+        ("the sponsor asks", Try { who: SPONSOR, verdict: Verdict::Ask, ..Try::new() }),
+        ("the sponsor denies", Try { who: SPONSOR, verdict: Verdict::Deny, ..Try::new() }),
+        ("the subject denies", Try { who: SUBJECT, verdict: Verdict::Deny, ..Try::new() }),
+        (
+            "a denial from outside every group asked",
+            Try { verdict: Verdict::Deny, desk: |d| d.groups.clear(), ..Try::new() },
+        ),
+        (
+            "a question from outside every group asked",
+            Try { verdict: Verdict::Ask, desk: |d| d.groups.clear(), ..Try::new() },
+        ),
+        (
+            "a denial by somebody who has left",
+            Try {
+                verdict: Verdict::Deny,
+                desk: |d| {
+                    d.revoked.insert(person(2));
+                },
+                ..Try::new()
+            },
+        ),
+        (
+            "a denial with an altered signature",
+            Try {
+                verdict: Verdict::Deny,
+                signed: |s| {
+                    let Proof::Passkey(proof) = &mut s.proof;
+                    proof.signature.0.clear();
+                },
+                ..Try::new()
+            },
+        ),
+        ("solo: the sponsor approves", Try { who: SPONSOR, requirement: solo(), ..Try::new() }),
+        ("solo: the subject approves", Try { who: SUBJECT, requirement: solo(), ..Try::new() }),
+        (
+            "solo: the sponsor approves production",
+            Try { who: SPONSOR, requirement: solo(), action: draft("prod"), ..Try::new() },
+        ),
+        (
+            "solo: the sponsor approves what calls itself production",
+            Try { who: SPONSOR, requirement: solo(), action: draft("production"), ..Try::new() },
+        ),
+        (
+            "solo: the sponsor approves what is labelled production",
+            Try { who: SPONSOR, requirement: solo(), action: labelled(), ..Try::new() },
+        ),
+        (
+            "solo: the sponsor, who is the subject too",
+            Try { who: SPONSOR, requirement: solo(), action: sponsored(Role::Subject), ..Try::new() },
+        ),
+        (
+            "solo: the sponsor, who edited it too",
+            Try { who: SPONSOR, requirement: solo(), action: sponsored(Role::Editor), ..Try::new() },
+        ),
+        (
+            "solo: the sponsor, who triggered it too",
+            Try { who: SPONSOR, requirement: solo(), action: sponsored(Role::Trigger), ..Try::new() },
+        ),
+        (
+            "solo: a human's own action",
+            Try {
+                who: SPONSOR,
+                requirement: solo(),
+                action: Draft { chain: Chain::person(person(SPONSOR)), ..draft("staging") },
+                ..Try::new()
+            },
+        ),
+        (
+            "solo: the sponsor outside the group",
+            Try { who: SPONSOR, requirement: solo(), desk: |d| d.groups.clear(), ..Try::new() },
+        ),
+    ];
+    let rows: Vec<_> =
+        tries.into_iter().map(|(name, attempt)| format!("{name:<60}{}", attempt.code())).collect();
+    insta::assert_snapshot!(rows.join("\n"));
+}
+
+fn labelled() -> Draft {
+    let mut draft = draft("staging");
+    draft.resource.labels.insert("production".to_owned(), "true".to_owned());
+    draft
+}
+
+/// The sponsor stands on the chain a second time.
+fn sponsored(role: Role) -> Draft {
+    let mut draft = draft("staging");
+    draft.chain.behind.push(Link { party: Principal::Person(person(SPONSOR)), role });
+    draft
+}
+
+#[test]
+fn a_review_enters_only_the_evaluation_that_its_words_tell_of() {
+    let action = action("prod");
+    let approval = open(&action, requirement(&[&[(2, 0)]]));
+    let standing = approval.case().evaluation.clone();
+    let submit = |change: fn(&mut Statement), seconds| {
+        let mut statement = statement(&action, &standing, 2, Verdict::Approve, 1);
+        statement.expires = at(100);
+        change(&mut statement);
+        let asked = requirement(&[&[(2, 0)]]);
+        let review =
+            CheckedReview::check(sign(&statement), &action, &asked, &origin(), &Desk::open()).unwrap();
+        approval
+            .handle(&Command::Review { review, question: question(0) }, at(seconds))
+            .map(|step| step.event.word())
+    };
+    assert_eq!(submit(|_| {}, 99), Ok("reviewed"));
+    assert_eq!(submit(|_| {}, 100), Err(Refusal::StatementExpired));
+    assert_eq!(submit(|s| s.evaluation.digest = Digest::from_bytes([1; 32]), 9), Err(Refusal::Stale));
+    assert_eq!(submit(|s| s.evaluation.policy = Digest::from_bytes([1; 32]), 9), Err(Refusal::Stale));
+    assert_eq!(submit(|s| s.evaluation.requirement = requirement(&[&[(1, 0)]]), 9), Err(Refusal::Stale));
+    assert_eq!(submit(|s| s.evaluation.requirement.separation = Separation::None, 9), Err(Refusal::Stale));
+}
+
+#[test]
+fn a_nonce_is_used_once_even_across_questions() {
+    let action = action("prod");
+    let mut approval = open(&action, requirement(&[&[(2, 0)]]));
+    let command = |who: u8, verdict, nonce| {
+        let statement = statement(&action, &held(&action, requirement(&[&[(2, 0)]])), who, verdict, nonce);
+        let asked = requirement(&[&[(2, 0)]]);
+        let review =
+            CheckedReview::check(sign(&statement), &action, &asked, &origin(), &Desk::open()).unwrap();
+        Command::Review { review, question: question(nonce) }
+    };
+    let event = approval.handle(&command(2, Verdict::Ask, 1), at(1)).unwrap().event;
+    approval = domain::approval::Approval::apply(Some(approval), &event, at(1)).unwrap();
+    for verdict in [Verdict::Ask, Verdict::Approve, Verdict::Deny] {
+        assert_eq!(approval.handle(&command(2, verdict, 1), at(2)).unwrap_err(), Refusal::DuplicateReviewer);
+    }
+    assert!(approval.handle(&command(2, Verdict::Approve, 2), at(2)).is_ok(), "who asked may still approve");
+}
+
+#[test]
+fn a_cases_reviewers_are_told_once_each() {
+    let action = action("prod");
+    let standing = held(&action, requirement(&[&[(2, 0)]]));
+    let statements =
+        [(2, 1), (3, 2), (2, 3)].map(|(who, n)| statement(&action, &standing, who, Verdict::Approve, n));
+    let people: Vec<PersonId> = domain::review::reviewers(&statements).into_iter().collect();
+    assert_eq!(people, [person(2), person(3)]);
+}

@@ -1,0 +1,524 @@
+//! Random lives of an approval, held against what the house promises and never against its own code.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use domain::Refusal;
+use domain::action::Action;
+use domain::approval::{Approval, Command};
+use domain::digest::Blob;
+use domain::evaluation::{Decision, Evaluation};
+use domain::event::Event;
+use domain::grant::Permit;
+use domain::id::PersonId;
+use domain::outcome::{Ending, Outcome, Witnessed};
+use domain::principal::Principal;
+use domain::requirement::{Assurance, Requirement, Separation};
+use domain::review::{CheckedReview, Proof};
+use domain::statement::Verdict;
+use domain::time::{Span, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::support::*;
+
+/// Something that happens in or around a case.
+#[derive(Debug, Clone)]
+enum Deed {
+    Review {
+        who: u8,
+        group: usize,
+        verdict: Verdict,
+        nonce: u8,
+        assurance: Assurance,
+        expires: u64,
+        stale: bool,
+    },
+    Answer {
+        question: u8,
+        by: Option<u8>,
+    },
+    Withdraw {
+        question: u8,
+        by: u8,
+    },
+    Cancel {
+        by: u8,
+    },
+    Reevaluate(Answered),
+    Expire,
+    /// Asks for a permit under a fresh answer of policy, and keeps it.
+    Issue(Answered),
+    /// Spends a kept permit: the newest, or an older one.
+    Redeem {
+        back: usize,
+    },
+    Finish,
+    Wait(u64),
+    Revoke(u8),
+    Join(u8, usize),
+    Leave(u8, usize),
+    Control(u8),
+    /// Somebody alters a stored review and leaves its signature.
+    Alter {
+        which: usize,
+    },
+}
+
+/// What policy answers.
+#[derive(Debug, Clone)]
+enum Answered {
+    Permit,
+    Deny,
+    Review { holds: usize, separation: Separation, assurance: Assurance, grant: u64 },
+}
+
+const HOLDS: [&[&[(u8, usize)]]; 7] = [
+    &[&[(1, 0)]],
+    &[&[(2, 0)]],
+    &[&[(1, 0)], &[(1, 1)]],
+    &[&[(2, 0), (1, 1)]],
+    &[&[(1, 0), (1, 1)], &[(1, 1), (2, 2)]],
+    &[&[(3, 0)], &[(1, 2)]],
+    // What no deed of people's meets.
+    &[],
+];
+
+impl Answered {
+    fn decision(&self) -> Decision {
+        match self {
+            Self::Permit => Decision::Permit,
+            Self::Deny => Decision::Deny,
+            Self::Review { holds, separation, assurance, grant } => Decision::NeedsReview(Requirement {
+                separation: *separation,
+                assurance: *assurance,
+                grant: Span::from_seconds(*grant),
+                ..requirement(HOLDS[*holds])
+            }),
+        }
+    }
+}
+
+fn answered() -> impl Strategy<Value = Answered> {
+    let review = (
+        prop_oneof![4 => 0..2_usize, 6 => 0..HOLDS.len()],
+        prop_oneof![6 => Just(Separation::Full), 1 => Just(Separation::None)],
+        prop_oneof![8 => Just(Assurance::Passkey), 1 => Just(Assurance::Chat)],
+        prop_oneof![5 => Just(300_u64), 1 => Just(20)],
+    );
+    let review = review.prop_map(|(holds, separation, assurance, grant)| Answered::Review {
+        holds,
+        separation,
+        assurance,
+        grant,
+    });
+    prop_oneof![1 => Just(Answered::Permit), 1 => Just(Answered::Deny), 24 => review]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let who = prop_oneof![1 => Just(SPONSOR), 1 => Just(SUBJECT), 10 => 2..PEOPLE];
+    let verdict =
+        prop_oneof![24 => Just(Verdict::Approve), 1 => Just(Verdict::Deny), 3 => Just(Verdict::Ask)];
+    let review = (
+        who.clone(),
+        prop_oneof![3 => Just(0_usize), 2 => 0..GROUPS.len()],
+        verdict,
+        prop_oneof![20 => any::<u8>(), 1 => Just(0)],
+        prop_oneof![12 => Just(Assurance::Passkey), 1 => Just(Assurance::Chat)],
+        prop_oneof![12 => Just(1_000_000_u64), 1 => 0..600_u64],
+        prop::bool::weighted(0.03),
+    );
+    let review = review.prop_map(|(who, group, verdict, nonce, assurance, expires, stale)| Deed::Review {
+        who,
+        group,
+        verdict,
+        nonce,
+        assurance,
+        expires,
+        stale,
+    });
+    prop_oneof![
+        30 => review,
+        6 => (any::<u8>(), prop::option::weighted(0.7, 0..PEOPLE)).prop_map(|(question, by)| Deed::Answer { question, by }),
+        3 => (any::<u8>(), 0..PEOPLE).prop_map(|(question, by)| Deed::Withdraw { question, by }),
+        1 => (0..PEOPLE).prop_map(|by| Deed::Cancel { by }),
+        4 => answered().prop_map(Deed::Reevaluate),
+        2 => Just(Deed::Expire),
+        16 => answered().prop_map(Deed::Issue),
+        16 => prop_oneof![5 => Just(0_usize), 1 => 0..4_usize].prop_map(|back| Deed::Redeem { back }),
+        4 => Just(Deed::Finish),
+        8 => prop_oneof![6 => 0..60_u64, 1 => 200..2_000_u64].prop_map(Deed::Wait),
+        2 => (2..PEOPLE).prop_map(Deed::Revoke),
+        2 => (2..PEOPLE, 0..GROUPS.len()).prop_map(|(who, group)| Deed::Join(who, group)),
+        2 => (2..PEOPLE, 0..GROUPS.len()).prop_map(|(who, group)| Deed::Leave(who, group)),
+        1 => (0..PEOPLE).prop_map(Deed::Control),
+        1 => (0..4_usize).prop_map(|which| Deed::Alter { which }),
+    ]
+}
+
+/// An approving review that was accepted, as this test remembers it.
+#[derive(Debug, Clone)]
+struct Approving {
+    who: PersonId,
+    group: usize,
+    assurance: Assurance,
+}
+
+struct Life {
+    action: Action,
+    desk: Desk,
+    now: Timestamp,
+    approval: Approval,
+    events: Vec<(Event, Timestamp)>,
+    permits: Vec<(Command, Answered, u64)>,
+    approving: Vec<Approving>,
+    /// Since when the approval has stood without a break.
+    approved_since: Option<Timestamp>,
+    altered: bool,
+    questions: u8,
+    redeemed: usize,
+}
+
+impl Life {
+    fn begin(environment: &str, first: &Answered) -> Option<Self> {
+        let action = action(environment);
+        let Decision::NeedsReview(requirement) = first.decision() else { return None };
+        let event = requested(&action, requirement);
+        let approval = Approval::apply(None, &event, at(0)).unwrap();
+        Some(Self {
+            action,
+            desk: Desk::open(),
+            now: at(0),
+            approval,
+            events: vec![(event, at(0))],
+            permits: Vec::new(),
+            approving: Vec::new(),
+            approved_since: None,
+            altered: false,
+            questions: 0,
+            redeemed: 0,
+        })
+    }
+
+    fn evaluate(&self, answered: &Answered) -> Evaluation {
+        evaluation(&self.action, answered.decision())
+    }
+
+    /// The command of a deed; `None` where it is no command, or the domain did not even let it become one.
+    fn command(&mut self, deed: &Deed) -> Option<Command> {
+        match deed {
+            Deed::Review { .. } => self.review(deed),
+            Deed::Answer { question: n, by } => Some(Command::Answer {
+                question: question(n % self.questions.max(1)),
+                by: by.map_or(Principal::Agent(agent()), |by| Principal::Person(person(by))),
+                text: "the stuck one".to_owned(),
+            }),
+            Deed::Withdraw { question: n, by } => {
+                Some(Command::Withdraw { question: question(n % self.questions.max(1)), by: person(*by) })
+            }
+            Deed::Cancel { by } => {
+                Some(Command::Cancel { by: Principal::Person(person(*by)), reason: "no need".to_owned() })
+            }
+            Deed::Reevaluate(answered) => Some(Command::Reevaluate(self.evaluate(answered))),
+            Deed::Expire => Some(Command::Expire),
+            Deed::Issue(answered) => {
+                self.issue(answered);
+                None
+            }
+            Deed::Redeem { .. } => None,
+            Deed::Finish => {
+                Some(Command::Finish(Outcome::new(Ending::Succeeded, Witnessed::Observed, "204")))
+            }
+            Deed::Wait(seconds) => {
+                self.now = self.now.after(Span::from_seconds(*seconds));
+                None
+            }
+            Deed::Revoke(who) => {
+                self.desk.revoked.insert(person(*who));
+                None
+            }
+            Deed::Join(who, at) => {
+                self.desk.groups.entry(person(*who)).or_default().insert(group(*at));
+                None
+            }
+            Deed::Leave(who, at) => {
+                self.desk.groups.entry(person(*who)).or_default().remove(&group(*at));
+                None
+            }
+            Deed::Control(who) => {
+                self.desk.controls.insert(person(*who));
+                None
+            }
+            Deed::Alter { which } => {
+                self.alter(*which);
+                None
+            }
+        }
+    }
+
+    fn review(&mut self, deed: &Deed) -> Option<Command> {
+        let Deed::Review { who, group: at_group, verdict, nonce, assurance, expires, stale } = deed else {
+            return None;
+        };
+        let standing = if *stale {
+            self.evaluate(&Answered::Review {
+                holds: 3,
+                separation: Separation::Full,
+                assurance: Assurance::Chat,
+                grant: 1,
+            })
+        } else {
+            self.approval.case().evaluation.clone()
+        };
+        let mut statement = statement(&self.action, &standing, *who, *verdict, *nonce);
+        statement.assurance = *assurance;
+        statement.expires = at(*expires);
+        statement.group = (*verdict == Verdict::Approve).then(|| group(*at_group));
+        let requirement = statement.evaluation.requirement.clone();
+        let checked =
+            CheckedReview::check(sign(&statement), &self.action, &requirement, &origin(), &self.desk);
+        let expected = self.may_review(person(*who), Some(*at_group), *verdict, *assurance, &requirement);
+        assert_eq!(checked.is_ok(), expected, "{deed:?}: {checked:?}");
+        Some(Command::Review { review: checked.ok()?, question: question(self.questions) })
+    }
+
+    /// Whether this human may say this now, by the words of the house.
+    fn may_review(
+        &self,
+        who: PersonId,
+        at_group: Option<usize>,
+        verdict: Verdict,
+        assurance: Assurance,
+        requirement: &Requirement,
+    ) -> bool {
+        let asked = |name: &str| {
+            requirement.holds.iter().flat_map(|hold| &hold.any_of).any(|quorum| quorum.group.as_str() == name)
+        };
+        let stands =
+            |name: &str| self.desk.groups.get(&who).is_some_and(|all| all.contains(&name.parse().unwrap()));
+        let chain = [person(SPONSOR), person(SUBJECT)];
+        let apart = !chain.contains(&who) && !self.desk.controls.contains(&who);
+        let production = self.action.parts().resource.environment.as_str() == "prod";
+        let solo = requirement.separation == Separation::None && who != person(SUBJECT) && !production;
+        let eligible = match verdict {
+            Verdict::Approve => at_group.is_some_and(|n| asked(GROUPS[n]) && stands(GROUPS[n])),
+            Verdict::Deny | Verdict::Ask => GROUPS.iter().any(|name| asked(name) && stands(name)),
+        };
+        let strong = requirement.assurance == Assurance::Chat || assurance == Assurance::Passkey;
+        let separate = apart || solo || verdict == Verdict::Deny;
+        eligible && strong && separate && !self.desk.revoked.contains(&who)
+    }
+
+    /// Whether the accepted approvals meet the requirement as of now.
+    fn met(&self, requirement: &Requirement) -> bool {
+        let counts = |name: &str| {
+            let people: BTreeSet<_> = self
+                .approving
+                .iter()
+                .filter(|one| GROUPS[one.group] == name)
+                .filter(|one| {
+                    self.may_review(one.who, Some(one.group), Verdict::Approve, one.assurance, requirement)
+                })
+                .map(|one| one.who)
+                .collect();
+            people.len()
+        };
+        let lifted = |hold: &domain::requirement::Hold| {
+            hold.any_of.iter().any(|quorum| counts(quorum.group.as_str()) >= usize::from(quorum.count))
+        };
+        !requirement.holds.is_empty() && requirement.holds.iter().all(lifted)
+    }
+
+    fn issue(&mut self, answered: &Answered) {
+        let fresh = self.evaluate(answered);
+        let issued = Permit::issue(&self.approval, &self.action, fresh, &origin(), &self.desk, grant(1));
+        let approved = matches!(self.approval, Approval::Approved(_));
+        let expected = approved
+            && match answered.decision() {
+                Decision::Permit => true,
+                Decision::Deny => false,
+                Decision::NeedsReview(requirement) => !self.altered && self.met(&requirement),
+            };
+        assert_eq!(issued.is_ok(), expected, "{answered:?}: {issued:?}");
+        if self.altered && approved && matches!(answered, Answered::Review { .. }) {
+            assert!(matches!(issued, Err(Refusal::Signature(_))), "an altered review is not passed over");
+        }
+        if let Ok(permit) = issued {
+            assert_eq!(permit.version(), self.events.len() as u64);
+            let counted: BTreeSet<_> = permit.counted().iter().collect();
+            assert_eq!(counted.len(), permit.counted().len(), "one human counts once");
+            self.permits.push((Command::Redeem(permit), answered.clone(), self.events.len() as u64));
+        }
+    }
+
+    /// Alters a review in the record; the replay of the events no longer is what stands.
+    fn alter(&mut self, which: usize) {
+        let case = match &mut self.approval {
+            Approval::Pending(pending) => &mut pending.case,
+            Approval::Approved(approved) => &mut approved.case,
+            _ => return,
+        };
+        if let Some(record) = case.reviews.get_mut(which) {
+            let Proof::Passkey(proof) = &mut record.signed.proof;
+            proof.signature = Blob(vec![0; 32]);
+            self.altered = true;
+        }
+    }
+
+    fn live(&mut self, deed: &Deed) {
+        if let Deed::Redeem { back } = deed {
+            let Some(at) = self.permits.len().checked_sub(back + 1) else { return };
+            let (command, answered, version) = self.permits.remove(at);
+            self.redeem(&command, &answered, version);
+            self.permits.push((command, answered, version));
+        } else if let Some(command) = self.command(deed) {
+            self.advance(&command);
+        }
+    }
+
+    fn redeem(&mut self, command: &Command, answered: &Answered, version: u64) {
+        let case = self.approval.case().clone();
+        let approved = matches!(self.approval, Approval::Approved(_));
+        let lapsed = self.approval.deadline().is_some_and(|deadline| self.now >= deadline);
+        let result = self.approval.handle(command, self.now);
+        if approved && !lapsed && version != self.events.len() as u64 {
+            assert_eq!(result.as_ref().unwrap_err(), &Refusal::Stale, "an older permit is good for nothing");
+        }
+        let Ok(step) = result else { return };
+        let redemption = step.redemption.expect("a redemption comes with its right to run");
+        assert_eq!(redemption.approval(), self.action.id());
+        assert_eq!(redemption.into_grant().action(), self.action.digest());
+        assert_eq!(version, self.events.len() as u64);
+        assert!(approved && !lapsed);
+        assert!(case.questions.iter().all(|question| question.settled.is_some()), "a question was open");
+        let since = self.approved_since.expect("it was approved");
+        if let Decision::NeedsReview(standing) = &case.evaluation.decision {
+            assert!(self.now < since.after(standing.grant), "an approval was kept alive beyond its time");
+        } else {
+            assert!(self.now < case.expires);
+        }
+        match answered.decision() {
+            Decision::Permit => {}
+            Decision::Deny => panic!("it ran against policy"),
+            // The desk may have changed since the permit was issued: the store's directory version sees to that.
+            Decision::NeedsReview(requirement) => {
+                let Event::Redeemed { counted, .. } = &step.event else { panic!("another event") };
+                let approving: BTreeSet<_> = self.approving.iter().map(|one| one.who).collect();
+                assert!(!counted.is_empty() && counted.iter().all(|who| approving.contains(who)));
+                if requirement.separation == Separation::Full {
+                    assert!(!counted.contains(&person(SPONSOR)));
+                }
+                assert!(!counted.contains(&person(SUBJECT)));
+            }
+        }
+        self.redeemed += 1;
+        assert_eq!(self.redeemed, 1, "it ran twice");
+        self.record(step.event);
+    }
+
+    fn advance(&mut self, command: &Command) {
+        let before = self.approval.clone();
+        let lapsed = before.deadline().is_some_and(|deadline| self.now >= deadline);
+        let result = before.handle(command, self.now);
+        assert_eq!(before, self.approval, "deciding changes nothing");
+        let Ok(step) = result else { return };
+        assert!(step.redemption.is_none(), "only a permit is redeemed");
+        assert!(!before.is_terminal(), "terminal stays terminal");
+        assert!(!lapsed || matches!(command, Command::Expire), "expired, and yet {command:?}");
+        if let Command::Review { review, .. } = command {
+            let statement = review.statement();
+            assert!(self.now < statement.expires);
+            match statement.verdict {
+                Verdict::Ask => self.questions += 1,
+                Verdict::Deny => {}
+                Verdict::Approve => {
+                    assert!(self.approving.iter().all(|one| one.who != statement.reviewer), "counted twice");
+                    let at = GROUPS
+                        .iter()
+                        .position(|name| Some(*name) == statement.group.as_ref().map(|g| g.as_str()));
+                    self.approving.push(Approving {
+                        who: statement.reviewer,
+                        group: at.unwrap(),
+                        assurance: statement.assurance,
+                    });
+                }
+            }
+        }
+        self.record(step.event);
+    }
+
+    fn record(&mut self, event: Event) {
+        let before = self.approval.clone();
+        self.approval = Approval::apply(Some(before.clone()), &event, self.now).unwrap();
+        self.events.push((event, self.now));
+        self.approved_since = match (&self.approval, self.approved_since) {
+            (Approval::Approved(_), Some(since)) => Some(since),
+            (Approval::Approved(_), None) => Some(self.now),
+            _ => None,
+        };
+        assert_eq!(self.approval.case().version, self.events.len() as u64, "the version counts the events");
+        if !self.altered {
+            let again = Approval::replay(self.events.iter().map(|(event, at)| (event, *at))).unwrap();
+            assert_eq!(again, self.approval, "the approval is what its events replay to");
+        }
+        match &self.approval {
+            Approval::Finished(_) => assert!(matches!(before, Approval::Executing(_))),
+            Approval::Executing(_) => assert!(matches!(before, Approval::Approved(_))),
+            Approval::Approved(_) => assert!(!self.approval.case().question_open()),
+            Approval::Denied(_) => assert_eq!(self.redeemed, 0),
+            Approval::Pending(_) | Approval::Expired(_) | Approval::Cancelled(_) => {}
+        }
+    }
+}
+
+fn live(environment: &str, first: &Answered, deeds: &[Deed]) -> Option<Life> {
+    let mut life = Life::begin(environment, first)?;
+    for deed in deeds {
+        life.live(deed);
+    }
+    Some(life)
+}
+
+#[test]
+fn no_life_breaks_a_promise() {
+    let (ran, ended) = (Cell::new(0_u32), Cell::new(0_u32));
+    let lives =
+        (prop::sample::select(vec!["prod", "staging"]), answered(), prop::collection::vec(deed(), 1..60));
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, cases: 1_500, ..Default::default() });
+    let result = runner.run(&lives, |(environment, first, deeds)| {
+        if let Some(life) = live(environment, &first, &deeds) {
+            ran.set(ran.get() + u32::from(life.redeemed > 0));
+            ended.set(ended.get() + u32::from(life.approval.is_terminal()));
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(ran.get() > 150, "only {} lives ran: the promises were hardly tried", ran.get());
+    assert!(ended.get() > 300, "only {} lives ended", ended.get());
+}
+
+#[test]
+fn an_approval_is_not_kept_alive_by_asking_policy_again_or_by_one_more_review() {
+    let action = action("prod");
+    let requirement = requirement(HOLDS[0]);
+    let mut approval = open(&action, requirement.clone());
+    let step = |approval: Approval, command: &Command, now| {
+        let step = approval.handle(command, now).unwrap();
+        Approval::apply(Some(approval), &step.event, now).unwrap()
+    };
+    let review = |approval: &Approval, who| {
+        let statement = statement(&action, &approval.case().evaluation, who, Verdict::Approve, who);
+        let review =
+            CheckedReview::check(sign(&statement), &action, &requirement, &origin(), &Desk::open()).unwrap();
+        Command::Review { review, question: question(0) }
+    };
+    approval = step(approval.clone(), &review(&approval, 2), at(10));
+    assert_eq!(approval.deadline(), Some(at(310)));
+    approval = step(approval, &Command::Reevaluate(held(&action, requirement.clone())), at(300));
+    assert_eq!(approval.deadline(), Some(at(310)));
+    approval = step(approval.clone(), &review(&approval, 3), at(309));
+    assert_eq!(approval.deadline(), Some(at(310)));
+    let again = Command::Reevaluate(held(&action, requirement.clone()));
+    assert_eq!(approval.handle(&again, at(310)).unwrap_err(), Refusal::Expired);
+}

@@ -1,0 +1,234 @@
+//! One deployment, small: an agent with a sponsor and a subject, five reviewers, three groups, and a
+//! desk that answers for reviewers and whose mind can be changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::Refusal;
+use domain::action::{Action, Draft, Level, Point, Resource, Target};
+use domain::approval::Approval;
+use domain::digest::{Blob, Digest, Purpose};
+use domain::evaluation::{DecidingRule, Decision, Evaluation, Fact};
+use domain::event::Event;
+use domain::id::{ActionId, AgentId, GroupName, Origin, PersonId, QuestionId};
+use domain::principal::{Chain, Link, Principal, Role};
+use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
+use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, Standing};
+use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
+use domain::time::{Span, Timestamp};
+use uuid::Uuid;
+
+/// 2026-01-01T00:00:00Z.
+pub(crate) const START: u64 = 1_767_225_600_000_000;
+/// Stands on the chain as sponsor only.
+pub(crate) const SPONSOR: u8 = 0;
+/// Stands on the chain as the human for whom the agent acts.
+pub(crate) const SUBJECT: u8 = 1;
+/// People 2 to 6 stand on no chain.
+pub(crate) const PEOPLE: u8 = 7;
+pub(crate) const GROUPS: [&str; 3] = ["dba", "dev", "ops"];
+
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(START + seconds * 1_000_000)
+}
+
+fn uuid(kind: u8, n: u8) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | u128::from(kind) << 8 | u128::from(n))
+}
+
+pub(crate) fn person(n: u8) -> PersonId {
+    PersonId::from_uuid(uuid(1, n))
+}
+
+pub(crate) fn agent() -> AgentId {
+    AgentId::from_uuid(uuid(2, 0))
+}
+
+pub(crate) fn question(n: u8) -> QuestionId {
+    QuestionId::from_uuid(uuid(3, n))
+}
+
+pub(crate) fn grant(n: u8) -> domain::id::GrantId {
+    domain::id::GrantId::from_uuid(uuid(4, n))
+}
+
+pub(crate) fn group(n: usize) -> GroupName {
+    GROUPS[n].parse().unwrap()
+}
+
+pub(crate) fn origin() -> Origin {
+    "countersign.example/log".parse().unwrap()
+}
+
+pub(crate) fn chain() -> Chain {
+    let link = |n, role| Link { party: Principal::Person(person(n)), role };
+    Chain {
+        caller: Principal::Agent(agent()),
+        behind: vec![link(SPONSOR, Role::Sponsor), link(SUBJECT, Role::Subject)],
+    }
+}
+
+pub(crate) fn draft(environment: &str) -> Draft {
+    Draft {
+        v: 1,
+        id: ActionId::from_uuid(uuid(0, 1)),
+        point: Point::Http,
+        level: Level::Enforced,
+        chain: chain(),
+        verb: "http.delete".parse().unwrap(),
+        resource: Resource {
+            name: "queues/%2F/orders".to_owned(),
+            environment: environment.parse().unwrap(),
+            labels: BTreeMap::from([("team".to_owned(), "payments".to_owned())]),
+        },
+        target: Target {
+            name: "rabbit".parse().unwrap(),
+            definition: Digest::of(Purpose::Definition, b"a route"),
+        },
+        credential: Some("rabbit-admin".parse().unwrap()),
+        session: BTreeMap::from([("search_path".to_owned(), "public".to_owned())]),
+        run: Some("run-7".to_owned()),
+        reason: Some("the queue is stuck".to_owned()),
+        payload: Digest::from_bytes([7; 32]),
+    }
+}
+
+pub(crate) fn action(environment: &str) -> Action {
+    Action::seal(draft(environment)).unwrap()
+}
+
+/// Holds, each a list of alternatives `(count, group)`.
+pub(crate) fn requirement(holds: &[&[(u8, usize)]]) -> Requirement {
+    let hold = |(n, any_of): (usize, &&[(u8, usize)])| Hold {
+        rule: format!("rule-{n}").parse().unwrap(),
+        why: "people look first".to_owned(),
+        any_of: any_of.iter().map(|(count, at)| Quorum { group: group(*at), count: *count }).collect(),
+    };
+    Requirement {
+        holds: holds.iter().enumerate().map(hold).collect(),
+        ttl: Span::from_seconds(1_800),
+        grant: Span::from_seconds(300),
+        assurance: Assurance::Passkey,
+        separation: Separation::Full,
+    }
+}
+
+pub(crate) fn evaluation(action: &Action, decision: Decision) -> Evaluation {
+    Evaluation {
+        v: 1,
+        action: action.digest(),
+        policy: Digest::of(Purpose::Policy, b"permit ..."),
+        directory: 12,
+        facts: BTreeMap::from([
+            ("known".to_owned(), Fact::Bool(true)),
+            ("rows".to_owned(), Fact::Int(-3)),
+            ("table".to_owned(), Fact::Text("orders".to_owned())),
+        ]),
+        decision,
+        rules: vec![DecidingRule { id: "rule-0".parse().unwrap(), why: "people look first".to_owned() }],
+        shadow: vec!["rule-9".parse().unwrap()],
+    }
+}
+
+pub(crate) fn held(action: &Action, requirement: Requirement) -> Evaluation {
+    evaluation(action, Decision::NeedsReview(requirement))
+}
+
+pub(crate) fn requested(action: &Action, requirement: Requirement) -> Event {
+    Event::Requested {
+        id: action.id(),
+        action: action.digest(),
+        chain: action.chain().clone(),
+        evaluation: held(action, requirement),
+    }
+}
+
+pub(crate) fn open(action: &Action, requirement: Requirement) -> Approval {
+    Approval::apply(None, &requested(action, requirement), at(0)).unwrap()
+}
+
+/// A statement under the evaluation that stands; where that asks nobody, under a requirement of no one's.
+pub(crate) fn statement(
+    action: &Action,
+    standing: &Evaluation,
+    who: u8,
+    verdict: Verdict,
+    nonce: u8,
+) -> Statement {
+    Statement {
+        v: 1,
+        origin: origin(),
+        approval: action.id(),
+        action: action.digest(),
+        evaluation: EvaluationRef {
+            digest: standing.digest().unwrap(),
+            policy: standing.policy,
+            requirement: standing.requirement().cloned().unwrap_or_else(|| requirement(&[&[(1, 0)]])),
+        },
+        verdict,
+        note: (verdict == Verdict::Ask).then(|| "which queue?".to_owned()),
+        group: (verdict == Verdict::Approve).then(|| group(0)),
+        grant: GrantBounds { uses: 1, seconds: Span::from_seconds(300) },
+        effects: BTreeMap::new(),
+        reviewer: person(who),
+        assurance: Assurance::Passkey,
+        nonce: Blob(vec![nonce; 32]),
+        expires: at(3_000_000),
+        displayed: Digest::of(Purpose::Displayed, b"a card"),
+    }
+}
+
+/// Signs as nobody's passkey does: the signature is a digest over statement and reviewer.
+pub(crate) fn sign(statement: &Statement) -> SignedReview {
+    let bytes = statement.write().unwrap();
+    let signature = fake_signature(&bytes, statement.reviewer);
+    SignedReview {
+        statement: Blob(bytes),
+        proof: Proof::Passkey(PasskeyProof {
+            credential_id: Blob(vec![1, 2, 3]),
+            client_data_json: Blob(b"{}".to_vec()),
+            authenticator_data: Blob(vec![5]),
+            signature: Blob(signature),
+        }),
+    }
+}
+
+fn fake_signature(statement: &[u8], by: PersonId) -> Vec<u8> {
+    let signed = [statement, by.uuid().as_bytes()].concat();
+    Digest::of(Purpose::Result, &signed).as_bytes().to_vec()
+}
+
+/// What is known of reviewers, now.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) groups: BTreeMap<PersonId, BTreeSet<GroupName>>,
+    pub(crate) revoked: BTreeSet<PersonId>,
+    pub(crate) controls: BTreeSet<PersonId>,
+}
+
+impl Desk {
+    /// Everybody stands in every group.
+    pub(crate) fn open() -> Self {
+        let all: BTreeSet<_> = (0..GROUPS.len()).map(group).collect();
+        Self {
+            groups: (0..PEOPLE).map(|n| (person(n), all.clone())).collect(),
+            revoked: BTreeSet::new(),
+            controls: BTreeSet::new(),
+        }
+    }
+}
+
+impl ReviewVerifier for Desk {
+    fn verify(&self, signed: &SignedReview, statement: &Statement, _: &Action) -> Result<Standing, Refusal> {
+        let Proof::Passkey(proof) = &signed.proof;
+        if proof.signature.0 != fake_signature(&signed.statement.0, statement.reviewer) {
+            return Err(Refusal::Signature("altered".to_owned()));
+        }
+        if self.revoked.contains(&statement.reviewer) {
+            return Err(Refusal::NotActive("revoked".to_owned()));
+        }
+        Ok(Standing {
+            groups: self.groups.get(&statement.reviewer).cloned().unwrap_or_default(),
+            controls_caller: self.controls.contains(&statement.reviewer),
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Permitted activity: one line an event, in segments whose digests enter the log, one leaf a segment.
+//!
+//! A line is handed to the operating system before the action runs, so a killed gateway loses nothing.
+//! A power cut loses what the system had not yet written of the open segment; a sealed one is on disk before
+//! its leaf is. Policy or route that cannot bear this asks for `record = "before-run"`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use domain::digest::{Purpose, Running};
+use domain::entry::{Draft, Kind};
+use domain::time::Timestamp;
+use serde::Serialize;
+
+use crate::{GatewayError, limits};
+
+/// The open segment, and where segments lie.
+#[derive(Debug)]
+pub struct Activity {
+    folder: PathBuf,
+    open: Mutex<Option<Segment>>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    path: PathBuf,
+    digest: Running,
+    records: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// A segment that takes no more lines: its leaf is to be recorded.
+#[derive(Debug, Serialize)]
+pub struct SealedSegment {
+    /// The file's name in the activity folder.
+    pub file: String,
+    /// How many lines.
+    pub records: u64,
+    /// The digest over the file's bytes, purpose `segment`.
+    pub digest: domain::digest::Digest,
+    /// The time of the first line.
+    pub first: Timestamp,
+    /// The time of the last.
+    pub last: Timestamp,
+    /// Whether it was found open at start, after a kill or a power cut.
+    pub recovered: bool,
+}
+
+impl SealedSegment {
+    /// The log entry of this segment.
+    ///
+    /// # Errors
+    /// None that a value of this type can cause.
+    pub fn entry(&self) -> Result<Draft, GatewayError> {
+        let fields = vec![("segment".to_owned(), domain::canonical::write(self)?)];
+        Ok(Draft { kind: Kind::Activity, subject: None, fields })
+    }
+}
+
+impl Activity {
+    /// Segments in this folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, GatewayError> {
+        std::fs::create_dir_all(folder).map_err(|error| failed("make", folder, &error))?;
+        Ok(Self { folder: folder.to_owned(), open: Mutex::new(None) })
+    }
+
+    /// Hands one line to the operating system; returns a segment that this line filled.
+    ///
+    /// # Errors
+    /// When it cannot be written: the action does not run.
+    pub fn append(&self, at: Timestamp, record: &impl Serialize) -> Result<Option<SealedSegment>, GatewayError> {
+        let mut line = serde_json::to_vec(record)
+            .map_err(|error| GatewayError::Unavailable(format!("the activity record cannot be written: {error}")))?;
+        line.push(b'\n');
+        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut segment = match open.take() {
+            Some(segment) => segment,
+            None => self.begin(at)?,
+        };
+        // A line that was written in part leaves the segment to recovery; the next one starts afresh.
+        segment.file.write_all(&line).map_err(|error| failed("write", &segment.path, &error))?;
+        segment.digest.update(&line);
+        segment.records += 1;
+        segment.last = at;
+        if segment.records >= limits::SEGMENT_RECORDS || at.since(segment.first) >= limits::SEGMENT_AGE {
+            drop(open);
+            return self.finish(segment).map(Some);
+        }
+        *open = Some(segment);
+        Ok(None)
+    }
+
+    /// Seals the open segment, if there is one that is old enough; `now` and forced when `all`.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn seal(&self, now: Timestamp, all: bool) -> Result<Option<SealedSegment>, GatewayError> {
+        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = open.as_ref().is_some_and(|segment| all || now.since(segment.first) >= limits::SEGMENT_AGE);
+        let segment = if due { open.take() } else { None };
+        drop(open);
+        segment.map(|segment| self.finish(segment)).transpose()
+    }
+
+    /// Segments that a kill or a power cut left open, oldest first. A torn last line is cut off.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn recover(&self) -> Result<Vec<SealedSegment>, GatewayError> {
+        let mut found = Vec::new();
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| failed("read", &self.folder, &error))?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "open") {
+                found.push(path);
+            }
+        }
+        found.sort();
+        let mut sealed = Vec::new();
+        for path in found {
+            if let Some(segment) = self.recover_one(&path)? {
+                sealed.push(segment);
+            }
+        }
+        Ok(sealed)
+    }
+
+    fn begin(&self, at: Timestamp) -> Result<Segment, GatewayError> {
+        let path = self.folder.join(format!("{:020}.open", at.micros()));
+        let mut options = OpenOptions::new();
+        options.create_new(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|error| failed("open", &path, &error))?;
+        Ok(Segment { file, path, digest: Running::new(Purpose::Segment), records: 0, first: at, last: at })
+    }
+
+    fn finish(&self, segment: Segment) -> Result<SealedSegment, GatewayError> {
+        segment.file.sync_all().map_err(|error| failed("sync", &segment.path, &error))?;
+        self.close(&segment.path, segment.digest, segment.records, (segment.first, segment.last), false)
+    }
+
+    fn close(
+        &self,
+        path: &Path,
+        digest: Running,
+        records: u64,
+        (first, last): (Timestamp, Timestamp),
+        recovered: bool,
+    ) -> Result<SealedSegment, GatewayError> {
+        let closed = path.with_extension("jsonl");
+        std::fs::rename(path, &closed).map_err(|error| failed("rename", path, &error))?;
+        let file = closed.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(SealedSegment { file, records, digest: digest.finish(), first, last, recovered })
+    }
+
+    fn recover_one(&self, path: &Path) -> Result<Option<SealedSegment>, GatewayError> {
+        let io = |error: std::io::Error| failed("recover", path, &error);
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+        let mut lines = BufReader::new(&file);
+        let mut digest = Running::new(Purpose::Segment);
+        let (mut records, mut length) = (0, 0);
+        let mut times: Option<(Timestamp, Timestamp)> = None;
+        loop {
+            let mut line = Vec::new();
+            lines.by_ref().read_until(b'\n', &mut line).map_err(io)?;
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            digest.update(&line);
+            length += line.len() as u64;
+            records += 1;
+            if let Some(time) = time_of(&line) {
+                times = Some((times.map_or(time, |(first, _)| first), time));
+            }
+        }
+        file.set_len(length).map_err(io)?;
+        file.sync_all().map_err(io)?;
+        match times {
+            None => {
+                std::fs::remove_file(path).map_err(io)?;
+                Ok(None)
+            }
+            Some(times) => self.close(path, digest, records, times, true).map(Some),
+        }
+    }
+}
+
+fn time_of(line: &[u8]) -> Option<Timestamp> {
+    let value = domain::canonical::read_value(line).ok()?;
+    value.get("time")?.as_u64().map(Timestamp::from_micros)
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> GatewayError {
+    tracing::error!(%error, path = %path.display(), "cannot {what} the activity segment");
+    GatewayError::Unavailable(format!("cannot {what} the activity segment: {error}"))
+}

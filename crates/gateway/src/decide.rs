@@ -1,0 +1,404 @@
+//! **decide**: policy answers `permit`, `needs review` or `deny`. An error is a denial.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use domain::action::{Action, Draft, Level, Point, Resource, Target};
+use domain::commitment::{Field, Fields};
+use domain::digest::Digest;
+use domain::directory::Directory;
+use domain::entry;
+use domain::evaluation::{DecidingRule, Decision, Evaluation, Fact, Facts};
+use domain::id::{ActionId, CredentialRef, TargetName};
+use domain::principal::Principal;
+use domain::requirement::Separation;
+use domain::time::{Span, Timestamp};
+use domain::verb::Verb;
+use policy::PolicySet;
+use serde::Serialize;
+use store::{Recorded, RunWhenGone};
+
+use crate::admit::Caller;
+use crate::hold::Held;
+use crate::{Gateway, GatewayError, limits, risk};
+
+/// What a point asks about one action. The payload is not here: it is asked for only when it is needed.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// Who calls, and for whom.
+    pub caller: &'a Caller,
+    /// Where it was intercepted.
+    pub point: Point,
+    /// Whether the caller could have gone round.
+    pub level: Level,
+    /// What would be done.
+    pub verb: Verb,
+    /// To what.
+    pub resource: Cow<'a, Resource>,
+    /// Where, as defined now.
+    pub target: &'a Target,
+    /// With which credential.
+    pub credential: Option<&'a CredentialRef>,
+    /// Session state that changes what the bytes mean.
+    pub session: BTreeMap<String, String>,
+    /// The run that it belongs to, as the caller claims.
+    pub run: Option<&'a str>,
+    /// Why, in the caller's words.
+    pub reason: Option<&'a str>,
+    /// What the point knows of the action beyond its digest.
+    pub facts: Facts,
+    /// Which of the target's operations it is: with verb, target and caller it fixes everything that a
+    /// decision may depend on beside the request's own values.
+    pub operation: u32,
+    /// Groups actions of one shape.
+    pub shape: Cow<'a, str>,
+    /// Tells two intended identical calls apart.
+    pub idempotency: Option<&'a str>,
+    /// Which parts of the payload make two calls identical, and under which name: `None` for what differs from
+    /// one try of a call to the next and does not change what it does, such as a trace id.
+    pub retry_covers: fn(&str) -> Option<&str>,
+    /// How long after its end an identical call finds the approval.
+    pub retry_window: Span,
+    /// Whether it runs once approved though its caller has gone.
+    pub run_when_gone: RunWhenGone,
+    /// How its permit is recorded.
+    pub record: RecordPermit,
+}
+
+/// How a permit is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordPermit {
+    /// In a hashed segment, one leaf a segment.
+    Segment,
+    /// As a log entry of its own, durable before it runs.
+    BeforeRun,
+}
+
+/// What deciding came to.
+#[derive(Debug)]
+pub enum Decided {
+    /// It may run now.
+    Permitted(Permitted),
+    /// People are asked; the caller may wait.
+    Held(Held),
+    /// It may not run.
+    Denied(Denied),
+}
+
+/// The proof that policy permitted an action and that this is on record. Only deciding makes one.
+#[derive(Debug)]
+pub struct Permitted {
+    id: ActionId,
+    _recorded: Option<Recorded<()>>,
+}
+
+impl Permitted {
+    /// The action's id.
+    #[must_use]
+    pub fn id(&self) -> ActionId {
+        self.id
+    }
+}
+
+/// Why an action may not run.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    /// The action's id.
+    pub id: ActionId,
+    /// The rules that decided.
+    pub rules: Vec<DecidingRule>,
+}
+
+/// The policy set that decides, compiled.
+#[derive(Debug)]
+pub(crate) struct Deciding {
+    /// The directory's policy digest it was compiled from.
+    source: Option<Digest>,
+    set: PolicySet,
+}
+
+impl Deciding {
+    pub(crate) fn load(directory: &Directory) -> Result<Self, GatewayError> {
+        let text = directory.policy().map_or("", |policy| policy.text.as_str());
+        let set = PolicySet::load(text).map_err(|errors| {
+            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            GatewayError::Unavailable(format!("the stored policy set does not load: {}", lines.join("; ")))
+        })?;
+        Ok(Self { source: directory.policy().map(|policy| policy.digest), set })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    caller: Principal,
+    target: TargetName,
+    verb: Verb,
+    operation: u32,
+    has_reason: bool,
+    parsed: bool,
+}
+
+/// Decisions that cannot depend on a request's own values, remembered for one directory version.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    permits: RwLock<(u64, HashMap<Key, Arc<[DecidingRule]>>)>,
+}
+
+impl Remembered {
+    fn get(&self, version: u64, key: &Key) -> Option<Arc<[DecidingRule]>> {
+        let permits = self.permits.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if permits.0 == version { permits.1.get(key).cloned() } else { None }
+    }
+
+    fn put(&self, version: u64, key: Key, rules: Arc<[DecidingRule]>) {
+        let mut permits = self.permits.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if permits.0 != version || permits.1.len() >= limits::REMEMBERED_DECISIONS {
+            *permits = (version, HashMap::new());
+        }
+        permits.1.insert(key, rules);
+    }
+}
+
+/// A line of a segment: a decision that people were not asked about.
+#[derive(Serialize)]
+struct ActivityRecord<'a> {
+    v: u8,
+    id: ActionId,
+    time: Timestamp,
+    effect: &'static str,
+    point: Point,
+    level: Level,
+    caller: Principal,
+    behind: &'a [domain::principal::Link],
+    verb: Verb,
+    resource: &'a Resource,
+    target: &'a Target,
+    run: Option<&'a str>,
+    reason: Option<&'a str>,
+    rules: Vec<&'a str>,
+    policy: Digest,
+    /// Present where the payload was read and sealed.
+    action: Option<Digest>,
+}
+
+/// A line of a segment: what came of a permitted action.
+#[derive(Serialize)]
+struct OutcomeRecord<'a> {
+    v: u8,
+    id: ActionId,
+    time: Timestamp,
+    effect: &'static str,
+    outcome: &'a domain::outcome::Outcome,
+}
+
+impl Gateway {
+    /// Decides about an action, and records the decision before anything runs. A held one is durable
+    /// in the log before anybody is asked.
+    ///
+    /// `payload` gives the exact parts that will run, by path; it is not called where the decision is
+    /// remembered and cannot depend on them.
+    ///
+    /// # Errors
+    /// [`GatewayError::Unavailable`] when it cannot be recorded, [`GatewayError::Malformed`] over a limit: nothing
+    /// runs either way.
+    pub async fn decide(
+        self: &Arc<Self>,
+        ask: Ask<'_>,
+        payload: impl FnOnce() -> Vec<(String, Vec<u8>)> + Send,
+    ) -> Result<Decided, GatewayError> {
+        let directory = self.store.directory();
+        let id = ActionId::new(self.store.now(), &self.draw()?);
+        let key = Key {
+            caller: ask.caller.chain().caller,
+            target: ask.target.name.clone(),
+            verb: ask.verb,
+            operation: ask.operation,
+            has_reason: ask.reason.is_some_and(|reason| !reason.trim().is_empty()),
+            parsed: ask.facts.get("parsed") == Some(&Fact::Bool(true)),
+        };
+        if ask.record == RecordPermit::Segment
+            && let Some(rules) = self.remembered.get(directory.version(), &key)
+        {
+            let policy = self.deciding(&directory)?.set.digest();
+            self.log_activity(id, &ask, "permit", &rules, policy, None).await?;
+            return Ok(Decided::Permitted(Permitted { id, _recorded: None }));
+        }
+        self.decide_whole(ask, payload(), id, key).await
+    }
+
+    async fn decide_whole(
+        self: &Arc<Self>,
+        ask: Ask<'_>,
+        payload: Vec<(String, Vec<u8>)>,
+        id: ActionId,
+        key: Key,
+    ) -> Result<Decided, GatewayError> {
+        let (action, fields) = self.seal_action(&ask, payload, id)?;
+        let prior = self.store.prior(ask.caller.chain().caller, &ask.shape).await?;
+        let facts = risk::facts(action.parts(), ask.facts.clone(), prior);
+        for _ in 0..limits::OPEN_TRIES {
+            let directory = self.store.directory();
+            let (evaluation, cacheable) = self.evaluate(&action, facts.clone(), &directory)?;
+            match evaluation.decision {
+                Decision::Permit => {
+                    let recorded = match ask.record {
+                        RecordPermit::BeforeRun => Some(self.record_decision(&action, &evaluation).await?),
+                        RecordPermit::Segment => {
+                            let (rules, digest) = (&evaluation.rules, Some(action.digest()));
+                            self.log_activity(id, &ask, "permit", rules, evaluation.policy, digest).await?;
+                            None
+                        }
+                    };
+                    if cacheable {
+                        self.remembered.put(directory.version(), key, evaluation.rules.into());
+                    }
+                    return Ok(Decided::Permitted(Permitted { id, _recorded: recorded }));
+                }
+                Decision::Deny => {
+                    let digest = Some(action.digest());
+                    self.log_activity(id, &ask, "deny", &evaluation.rules, evaluation.policy, digest).await?;
+                    metrics::counter!("countersign_decisions_total", "effect" => "deny").increment(1);
+                    return Ok(Decided::Denied(Denied { id, rules: evaluation.rules }));
+                }
+                Decision::NeedsReview(_) => match self.hold(&ask, &action, &fields, evaluation).await {
+                    Err(GatewayError::Stale(_)) => {}
+                    other => return other.map(Decided::Held),
+                },
+            }
+        }
+        Err(GatewayError::Busy)
+    }
+
+    /// Asks policy about a sealed action, over a directory and facts. Solo evaluation is applied here.
+    pub(crate) fn evaluate(
+        &self,
+        action: &Action,
+        facts: Facts,
+        directory: &Directory,
+    ) -> Result<(Evaluation, bool), GatewayError> {
+        let deciding = self.deciding(directory)?;
+        let question = policy::Question { action: action.parts(), digest: action.digest(), facts: &facts, directory };
+        let answer = deciding.set.answer(&question);
+        let cacheable = !answer.depends_on_values;
+        let mut evaluation = deciding.set.record(&question, answer);
+        if let Decision::NeedsReview(requirement) = &mut evaluation.decision
+            && directory.is_solo()
+            && !action.parts().resource.is_production()
+        {
+            requirement.separation = Separation::None;
+        }
+        Ok((evaluation, cacheable))
+    }
+
+    /// Records what came of a permitted action.
+    ///
+    /// # Errors
+    /// When the line cannot be written. The action has run; the caller is told all the same.
+    pub async fn finish_permitted(
+        &self,
+        permitted: &Permitted,
+        outcome: &domain::outcome::Outcome,
+    ) -> Result<(), GatewayError> {
+        let time = self.store.now();
+        let record = OutcomeRecord { v: 1, id: permitted.id, time, effect: "outcome", outcome };
+        self.write_activity(time, &record).await
+    }
+
+    /// The policy set for this directory; a set that does not load never replaces the last good one.
+    pub(crate) fn deciding(&self, directory: &Directory) -> Result<Arc<Deciding>, GatewayError> {
+        let source = directory.policy().map(|policy| policy.digest);
+        let current = Arc::clone(&self.deciding.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+        if current.source == source {
+            return Ok(current);
+        }
+        // Only a text that loads is ever applied, so this fails on an altered store: then nothing runs.
+        let fresh = Arc::new(Deciding::load(directory)?);
+        *self.deciding.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&fresh);
+        Ok(fresh)
+    }
+
+    fn seal_action(
+        &self,
+        ask: &Ask<'_>,
+        payload: Vec<(String, Vec<u8>)>,
+        id: ActionId,
+    ) -> Result<(Action, Fields), GatewayError> {
+        let mut fields = Vec::with_capacity(payload.len());
+        for (path, value) in payload {
+            fields.push(Field::new(path, self.draw()?, value));
+        }
+        let fields = Fields::new(fields)?;
+        let action = Action::seal(Draft {
+            v: 1,
+            id,
+            point: ask.point,
+            level: ask.level,
+            chain: ask.caller.chain().clone(),
+            verb: ask.verb,
+            resource: ask.resource.clone().into_owned(),
+            target: ask.target.clone(),
+            credential: ask.credential.cloned(),
+            session: ask.session.clone(),
+            run: ask.run.map(str::to_owned),
+            reason: ask.reason.map(str::to_owned),
+            payload: fields.root()?,
+        })?;
+        Ok((action, fields))
+    }
+
+    async fn record_decision(&self, action: &Action, evaluation: &Evaluation) -> Result<Recorded<()>, GatewayError> {
+        let fields = vec![
+            ("action".to_owned(), action.bytes().to_vec()),
+            ("evaluation".to_owned(), domain::canonical::write(evaluation)?),
+        ];
+        let draft = entry::Draft { kind: entry::Kind::Decision, subject: Some(action.id().to_string()), fields };
+        Ok(self.store.record(draft).await?)
+    }
+
+    async fn log_activity(
+        &self,
+        id: ActionId,
+        ask: &Ask<'_>,
+        effect: &'static str,
+        rules: &[DecidingRule],
+        policy: Digest,
+        action: Option<Digest>,
+    ) -> Result<(), GatewayError> {
+        let chain = ask.caller.chain();
+        let time = self.store.now();
+        let record = ActivityRecord {
+            v: 1,
+            id,
+            time,
+            effect,
+            point: ask.point,
+            level: ask.level,
+            caller: chain.caller,
+            behind: &chain.behind,
+            verb: ask.verb,
+            resource: &ask.resource,
+            target: ask.target,
+            run: ask.run,
+            reason: ask.reason,
+            rules: rules.iter().map(|rule| rule.id.as_str()).collect(),
+            policy,
+            action,
+        };
+        self.write_activity(time, &record).await
+    }
+
+    async fn write_activity(&self, time: Timestamp, record: &impl Serialize) -> Result<(), GatewayError> {
+        if let Some(sealed) = self.activity.append(time, record)? {
+            self.store.record(sealed.entry()?).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn seal_activity(&self, all: bool) -> Result<(), GatewayError> {
+        if let Some(sealed) = self.activity.seal(self.store.now(), all)? {
+            self.store.record(sealed.entry()?).await?;
+        }
+        Ok(())
+    }
+}

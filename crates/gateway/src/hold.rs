@@ -1,0 +1,242 @@
+//! **hold**: the request is durable and in the signed log before anybody is asked; then the caller waits, in
+//! its own protocol's way, or comes back.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use domain::action::Action;
+use domain::approval::{Approval, DeniedBy};
+use domain::commitment::Fields;
+use domain::evaluation::Evaluation;
+use domain::id::ActionId;
+use domain::outcome::Outcome;
+use domain::retry::RetryKey;
+use store::{Opened, Request, StoreError, Summary};
+use tokio::sync::Notify;
+
+use crate::decide::Ask;
+use crate::ports::RunResult;
+use crate::{Gateway, GatewayError, limits};
+
+/// An action that people are asked about.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The approval's id.
+    pub id: ActionId,
+    /// Where people open it.
+    pub url: String,
+    /// Whether an identical call's approval stood already.
+    pub attached: bool,
+    /// The rules that hold it, in their authors' words.
+    pub why: Vec<domain::evaluation::DecidingRule>,
+}
+
+/// What a caller hears of a held action.
+#[derive(Debug)]
+pub enum Heard {
+    /// It ran. The result is here for the one caller who collects it.
+    Ran {
+        /// What came of it.
+        outcome: Outcome,
+        /// The result; `None` when it was collected before, has lapsed, or was too large to keep.
+        result: Option<RunResult>,
+    },
+    /// It will not run.
+    Refused {
+        /// The state's word: `denied`, `expired` or `cancelled`.
+        state: &'static str,
+        /// Why, in words: a human's or policy's.
+        why: String,
+    },
+    /// People have approved; whoever asked must run it themself, or ask for it to be run.
+    Approved,
+    /// Still waiting when patience ended. The approval stands.
+    Waiting,
+}
+
+/// Who waits for what, in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    slots: Mutex<HashMap<ActionId, Arc<Slot>>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    waiters: AtomicUsize,
+    moved: Notify,
+    live: Mutex<Option<RunResult>>,
+}
+
+/// One waiting caller; leaving drops it.
+pub(crate) struct Seat<'a> {
+    waiting: &'a Waiting,
+    id: ActionId,
+    slot: Arc<Slot>,
+}
+
+impl Waiting {
+    fn sit(&self, id: ActionId) -> Seat<'_> {
+        let mut slots = self.lock();
+        let slot = Arc::clone(slots.entry(id).or_default());
+        slot.waiters.fetch_add(1, Ordering::Relaxed);
+        Seat { waiting: self, id, slot }
+    }
+
+    pub(crate) fn wake(&self, id: ActionId) {
+        if let Some(slot) = self.lock().get(&id) {
+            slot.moved.notify_waiters();
+        }
+    }
+
+    pub(crate) fn wake_all(&self) {
+        for slot in self.lock().values() {
+            slot.moved.notify_waiters();
+        }
+    }
+
+    pub(crate) fn has_waiters(&self, id: ActionId) -> bool {
+        self.lock().contains_key(&id)
+    }
+
+    /// Hands a result to whoever waits now; gives it back when nobody does.
+    pub(crate) fn hand_over(&self, id: ActionId, result: RunResult) -> Option<RunResult> {
+        let slots = self.lock();
+        let Some(slot) = slots.get(&id) else { return Some(result) };
+        *slot.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
+        None
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ActionId, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut slots = self.waiting.lock();
+        if self.slot.waiters.fetch_sub(1, Ordering::Relaxed) == 1 {
+            slots.remove(&self.id);
+        }
+    }
+}
+
+impl Gateway {
+    pub(crate) async fn hold(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        action: &Action,
+        fields: &Fields,
+        evaluation: Evaluation,
+    ) -> Result<Held, GatewayError> {
+        let bytes: usize = fields.as_slice().iter().map(|field| field.value.0.len()).sum();
+        if bytes > limits::HELD_PAYLOAD_BYTES {
+            let (actual, limit) = (bytes, limits::HELD_PAYLOAD_BYTES);
+            return Err(domain::Malformed::TooLarge { what: "a payload for review", actual, limit, unit: "bytes" }.into());
+        }
+        let parts: Vec<_> = fields
+            .as_slice()
+            .iter()
+            .filter_map(|field| Some(((ask.retry_covers)(&field.path)?, field.value.0.as_slice())))
+            .collect();
+        let retry = RetryKey::new(
+            &self.settings.retry_key,
+            ask.caller.chain(),
+            ask.target.name.as_str(),
+            &ask.target.definition,
+            &parts,
+            ask.idempotency,
+        );
+        let why = evaluation.rules.clone();
+        let opened = self
+            .store
+            .open(Request {
+                action: action.clone(),
+                payload: fields.clone(),
+                evaluation,
+                retry,
+                retry_window: ask.retry_window,
+                shape: ask.shape.clone().into_owned(),
+                run_when_gone: ask.run_when_gone,
+            })
+            .await?;
+        let (id, attached) = match opened {
+            Opened::New(recorded) => (recorded.get().case().id, false),
+            Opened::Attached(attached) => (attached.id, true),
+        };
+        let effect = if attached { "attach" } else { "hold" };
+        metrics::counter!("countersign_decisions_total", "effect" => effect).increment(1);
+        tracing::info!(%id, attached, verb = %ask.verb, resource = %ask.resource.name, "held for review");
+        Ok(Held { id, url: self.approval_url(id), attached, why })
+    }
+
+    /// Waits until the approval comes to something, or until patience ends. Leaving early (a dropped
+    /// connection) changes nothing about the approval.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`], store failures.
+    pub async fn wait(self: &Arc<Self>, id: ActionId, patience: Duration) -> Result<Heard, GatewayError> {
+        let seat = self.waiting.sit(id);
+        let end = tokio::time::Instant::now() + patience;
+        loop {
+            let moved = seat.slot.moved.notified();
+            tokio::pin!(moved);
+            // Registers before looking, so that nothing that happens between looking and waiting is missed.
+            moved.as_mut().enable();
+            let summary = self.store.approval(id).await?;
+            if let Some(heard) = self.hear(&summary, &seat).await? {
+                return Ok(heard);
+            }
+            if matches!(summary.approval, Approval::Approved(_)) {
+                if self.runner(summary.action.parts().point).is_none() {
+                    return Ok(Heard::Approved);
+                }
+                // Somebody waits now who did not when it was approved.
+                tokio::spawn(Arc::clone(self).run_approved(id));
+            }
+            if tokio::time::timeout_at(end, moved).await.is_err() {
+                return Ok(Heard::Waiting);
+            }
+        }
+    }
+
+    async fn hear(&self, summary: &Summary, seat: &Seat<'_>) -> Result<Option<Heard>, GatewayError> {
+        let refused = |why: String| Ok(Some(Heard::Refused { state: summary.approval.word(), why }));
+        match &summary.approval {
+            Approval::Pending(_) | Approval::Approved(_) | Approval::Executing(_) => Ok(None),
+            Approval::Denied(denied) => refused(self.why_denied(&denied.by)),
+            Approval::Expired(_) => refused("nobody decided in time; nothing ran".to_owned()),
+            Approval::Cancelled(cancelled) => refused(format!("it was taken back: {}", cancelled.reason)),
+            Approval::Finished(finished) => {
+                let live = seat.slot.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                let kept = self.store.take(&result_key(seat.id)).await;
+                let result = match (live, kept) {
+                    (Some(live), _) => Some(live),
+                    (None, Ok(kept)) => kept.map(RunResult::Whole),
+                    (None, Err(StoreError::NotFound(_))) => None,
+                    (None, Err(error)) => return Err(error.into()),
+                };
+                Ok(Some(Heard::Ran { outcome: finished.outcome.clone(), result }))
+            }
+        }
+    }
+
+    pub(crate) fn why_denied(&self, by: &DeniedBy) -> String {
+        match by {
+            DeniedBy::Person(person, why) => {
+                let directory = self.store.directory();
+                let name = directory.person(*person).map_or_else(|| person.to_string(), |person| person.name.clone());
+                match why {
+                    Some(why) => format!("{name} denied it: {why}"),
+                    None => format!("{name} denied it"),
+                }
+            }
+            DeniedBy::Policy(why) => format!("policy denies it now: {why}"),
+        }
+    }
+}
+
+pub(crate) fn result_key(id: ActionId) -> String {
+    format!("result/{id}")
+}

@@ -1,0 +1,38 @@
+//! The gateway's limits, in one place, each with its unit.
+
+use std::time::Duration;
+
+use domain::time::Span;
+
+/// How often a redemption that met a change in the meantime is tried again.
+pub const REDEEM_TRIES: usize = 8;
+/// How often opening a request that met a change of the directory is tried again.
+pub const OPEN_TRIES: usize = 8;
+/// How many actions run at once on behalf of callers that wait or have gone.
+pub const RUNS_AT_ONCE: usize = 256;
+/// How many decisions are remembered; beyond that the memory starts anew.
+pub const REMEMBERED_DECISIONS: usize = 65_536;
+/// The largest payload that a page shows whole, in bytes; a larger one is opened by its own link first.
+pub const SHOWN_PAYLOAD_BYTES: usize = 64 << 10;
+/// The largest payload that can be held for review, in bytes, all fields together.
+pub const HELD_PAYLOAD_BYTES: usize = 4 << 20;
+/// How long a result waits for its caller.
+pub const RESULT_LIFETIME: Span = Span::from_seconds(3_600);
+/// The largest result that waits for its caller, in bytes.
+pub const RESULT_LIMIT_BYTES: usize = 1 << 20;
+/// How long an identical call finds an approval that has ended.
+pub const RETRY_WINDOW: Span = Span::from_seconds(600);
+/// How often the sweep looks for what has lapsed.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How many lapsed approvals one sweep ends.
+pub const SWEEP_BATCH: usize = 256;
+/// How long somebody who runs an action themself may take to report what came of it.
+pub const REPORT_LIFETIME: Span = Span::from_seconds(24 * 3_600);
+/// How many records a segment of activity holds before it is sealed.
+pub const SEGMENT_RECORDS: u64 = 65_536;
+/// How long a segment of activity stays open before it is sealed.
+pub const SEGMENT_AGE: Duration = Duration::from_secs(60);
+/// The most requests that one agent may have pending; more are refused until some are decided.
+pub const PENDING_PER_AGENT: usize = 20_000;
+/// The most people that one receipt names.
+pub const RECEIPT_PEOPLE: usize = 64;

@@ -1,0 +1,95 @@
+//! **redeem**: an approval is evidence, not authority. Policy is asked again, every review's signature is
+//! verified again, and then the approval is spent, once, by one conditional write.
+
+use std::sync::Arc;
+
+use domain::Refusal;
+use domain::approval::{Approval, Command};
+use domain::evaluation::{DecidingRule, Decision, Evaluation};
+use domain::grant::{Permit, Redemption};
+use domain::id::{ActionId, GrantId};
+use store::{Effect, Recorded, StoreError, Summary};
+
+use crate::{Gateway, GatewayError, limits, risk};
+
+impl Gateway {
+    /// Spends an approval.
+    ///
+    /// # Errors
+    /// The domain's refusal, when policy or the reviewers' standing no longer carry it: the approval is
+    /// then re-evaluated and people are asked again, or it is denied. [`GatewayError::Busy`] when it kept moving.
+    pub(crate) async fn redeem(self: &Arc<Self>, id: ActionId) -> Result<(Recorded<Redemption>, Summary), GatewayError> {
+        for _ in 0..limits::REDEEM_TRIES {
+            let directory = self.store.directory();
+            let summary = self.store.approval(id).await?;
+            let fresh = self.evaluate_again(&summary).await?;
+            let grant = GrantId::new(self.store.now(), &self.draw()?);
+            let verifier = identity::DirectoryVerifier { directory: &directory, relying_party: &self.settings.relying_party };
+            let permit = Permit::issue(
+                &summary.approval,
+                &summary.action,
+                fresh.clone(),
+                &self.settings.origin,
+                &verifier,
+                grant,
+            );
+            let permit = match permit {
+                Ok(permit) => permit,
+                Err(refusal @ (Refusal::RequirementNotMet | Refusal::PolicyDenies(_))) => {
+                    self.reevaluate(&summary, fresh).await?;
+                    return Err(refusal.into());
+                }
+                Err(altered @ (Refusal::Signature(_) | Refusal::Malformed(_) | Refusal::OtherAction)) => {
+                    tracing::error!(%id, reason = %altered, "a stored review does not verify: the store was altered");
+                    metrics::counter!("countersign_alarms_total", "kind" => "altered-review").increment(1);
+                    return Err(altered.into());
+                }
+                Err(refusal) => return Err(refusal.into()),
+            };
+            let effect = Effect { directory: Some(fresh.directory), ..Effect::default() };
+            match self.store.advance(id, Command::Redeem(permit), effect).await {
+                Ok(recorded) => {
+                    let redemption = recorded.redemption().ok_or_else(|| {
+                        GatewayError::Unavailable("the store recorded a redemption without a grant".to_owned())
+                    })?;
+                    return Ok((redemption, summary));
+                }
+                Err(StoreError::Stale | StoreError::Refused(Refusal::Stale)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(GatewayError::Busy)
+    }
+
+    /// Policy's answer now, over the recorded facts and today's history.
+    pub(crate) async fn evaluate_again(&self, summary: &Summary) -> Result<Evaluation, GatewayError> {
+        let directory = self.store.directory();
+        let action = &summary.action;
+        let prior = self.store.prior(action.chain().caller, &summary.shape).await?;
+        let facts = risk::facts(action.parts(), summary.approval.case().evaluation.facts.clone(), prior);
+        let (mut evaluation, _) = self.evaluate(action, facts, &directory)?;
+        if let Some(runner) = self.runner(action.parts().point)
+            && let Err(why) = runner.stands(action)
+        {
+            let id = "countersign.target-changed".parse()?;
+            evaluation.decision = Decision::Deny;
+            evaluation.rules = vec![DecidingRule { id, why }];
+        }
+        Ok(evaluation)
+    }
+
+    /// Lets a new evaluation stand where it asks for something else than the one before.
+    pub(crate) async fn reevaluate(&self, summary: &Summary, fresh: Evaluation) -> Result<(), GatewayError> {
+        let standing = &summary.approval.case().evaluation;
+        if !matches!(summary.approval, Approval::Pending(_) | Approval::Approved(_))
+            || (standing.decision == fresh.decision && standing.policy == fresh.policy)
+        {
+            return Ok(());
+        }
+        let id = summary.action.id();
+        match self.store.advance(id, Command::Reevaluate(fresh), Effect::default()).await {
+            Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! **review**: a human is handed one statement, signs it with a passkey, and the checked review enters the
+//! approval. Which group it counts under is ours to say, not the page's.
+
+use std::sync::Arc;
+
+use domain::Refusal;
+use domain::approval::{Approval, Command};
+use domain::commitment::Disclosure;
+use domain::digest::{Blob, Digest};
+use domain::entry;
+use domain::id::{ActionId, GroupName, PersonId, QuestionId};
+use domain::principal::Principal;
+use domain::requirement::Assurance;
+use domain::review::{CheckedReview, SignedReview};
+use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
+use domain::time::Span;
+use serde::Serialize;
+use store::{Effect, Summary};
+
+use crate::admit::refused;
+use crate::people::Human;
+use crate::{Gateway, GatewayError, limits};
+
+/// A statement ready to be signed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Prepared {
+    /// The exact bytes, base64url.
+    pub statement: Blob,
+    /// What `navigator.credentials.get` takes: `PublicKeyCredentialRequestOptionsJSON`.
+    pub options: serde_json::Value,
+}
+
+/// What a person may see and do of an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// Whether this person may approve now.
+    pub may_approve: bool,
+    /// Whether this person may deny or ask.
+    pub may_deny: bool,
+    /// The group under which an approval would count.
+    pub group: Option<GroupName>,
+    /// Why not, in words, where not.
+    pub why_not: Option<String>,
+}
+
+impl Gateway {
+    /// The approval, if this person may see it: a reviewer of an asked group, somebody of the chain, or an
+    /// administrator.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`] otherwise, so that ids say nothing.
+    pub async fn approval_for(&self, id: ActionId, human: &Human) -> Result<Summary, GatewayError> {
+        let summary = self.store.approval(id).await?;
+        let directory = self.store.directory();
+        if may_see(&summary, &directory, human.person) { Ok(summary) } else { Err(GatewayError::NotFound("approval")) }
+    }
+
+    /// What this person may do about an approval, and why.
+    #[must_use]
+    pub fn standing(&self, summary: &Summary, person: PersonId) -> Standing {
+        let no = |why: &str| Standing { may_approve: false, may_deny: false, group: None, why_not: Some(why.to_owned()) };
+        if !matches!(summary.approval, Approval::Pending(_) | Approval::Approved(_)) {
+            return no(&format!("the request is {} already", summary.approval.word()));
+        }
+        let directory = self.store.directory();
+        let case = summary.approval.case();
+        let Some(requirement) = case.evaluation.requirement() else { return no("policy asks nobody any more") };
+        let Some(known) = directory.person(person).filter(|person| person.active) else {
+            return no("you are not active");
+        };
+        let asked = known.groups.iter().any(|group| requirement.asks_for(group));
+        if !asked {
+            return no("no rule that holds this asks for a group of yours");
+        }
+        let chain = &case.chain;
+        let controls = match chain.caller {
+            Principal::Agent(agent) => directory.agent(agent).is_some_and(|agent| agent.sponsor == person),
+            Principal::Person(caller) => caller == person,
+        };
+        let solo = requirement.separation == domain::requirement::Separation::None && chain.only_sponsors(person);
+        if (chain.contains(person) || controls) && !(solo && !summary.action.parts().resource.is_production()) {
+            let why = "you stand on this action's chain; somebody else must review it";
+            return Standing { may_approve: false, may_deny: true, group: None, why_not: Some(why.to_owned()) };
+        }
+        if case.reviewed_by(person) {
+            let why = "you have approved already; one human counts once";
+            return Standing { may_approve: false, may_deny: true, group: None, why_not: Some(why.to_owned()) };
+        }
+        // Of the groups that still wait, the one with the fewest other people who could serve it.
+        let group = case
+            .open()
+            .into_iter()
+            .filter(|progress| known.groups.contains(&progress.group))
+            .min_by_key(|progress| directory.members(&progress.group).count())
+            .map(|progress| progress.group);
+        match group {
+            Some(group) => Standing { may_approve: true, may_deny: true, group: Some(group), why_not: None },
+            None => Standing {
+                may_approve: false,
+                may_deny: true,
+                group: None,
+                why_not: Some("your groups have approved already".to_owned()),
+            },
+        }
+    }
+
+    /// Prepares the statement of one verdict for one human over one page. `displayed` is the digest of the
+    /// card that the page showed; when the card has changed since, the page is stale.
+    ///
+    /// # Errors
+    /// [`GatewayError::Stale`], [`GatewayError::Forbidden`] with the reason why this person may not.
+    pub async fn prepare_review(
+        &self,
+        id: ActionId,
+        human: &Human,
+        verdict: Verdict,
+        note: Option<String>,
+        displayed: Digest,
+    ) -> Result<Prepared, GatewayError> {
+        let summary = self.approval_for(id, human).await?;
+        let standing = self.standing(&summary, human.person);
+        let allowed = match verdict {
+            Verdict::Approve => standing.may_approve,
+            Verdict::Deny => standing.may_deny,
+            Verdict::Ask => standing.may_approve,
+        };
+        if !allowed {
+            let why = standing.why_not.unwrap_or_else(|| "you may not review this request".to_owned());
+            self.record_refusal(id, human.person, &why).await?;
+            return Err(GatewayError::Forbidden(why));
+        }
+        let card = self.card(&summary).await?;
+        if card.digest()? != displayed {
+            return Err(GatewayError::Stale("the request has changed since this page was shown; look again".to_owned()));
+        }
+        if verdict == Verdict::Approve && !card.complete && !self.has_opened(id, human.person).await? {
+            let why = "the payload is larger than this page; open it in full before you approve";
+            return Err(GatewayError::Forbidden(why.to_owned()));
+        }
+        let case = summary.approval.case();
+        let requirement = case
+            .evaluation
+            .requirement()
+            .cloned()
+            .ok_or_else(|| GatewayError::Stale("policy asks nobody any more; look again".to_owned()))?;
+        let now = self.store.now();
+        let nonce: [u8; 32] = self.draw()?;
+        let statement = Statement {
+            v: 1,
+            origin: self.settings.origin.clone(),
+            approval: id,
+            action: summary.action.digest(),
+            evaluation: EvaluationRef {
+                digest: case.evaluation.digest()?,
+                policy: case.evaluation.policy,
+                requirement: requirement.clone(),
+            },
+            verdict,
+            note,
+            group: if verdict == Verdict::Approve { standing.group } else { None },
+            grant: GrantBounds { uses: 1, seconds: requirement.grant },
+            effects: std::collections::BTreeMap::new(),
+            reviewer: human.person,
+            assurance: Assurance::Passkey,
+            nonce: Blob(nonce.to_vec()),
+            expires: now.after(identity::limits::STATEMENT_LIFETIME),
+            displayed,
+        };
+        let bytes = statement.write()?;
+        self.store.keep(&statement_key(&nonce), &bytes, identity::limits::STATEMENT_LIFETIME).await?;
+        let directory = self.store.directory();
+        let challenge = assertion::statement_challenge(&bytes);
+        let keys = directory.person(human.person).map(|person| person.keys.as_slice()).unwrap_or_default();
+        let options = self.passkeys(&directory).request_options(&challenge, keys);
+        Ok(Prepared { statement: Blob(bytes), options })
+    }
+
+    /// Takes the signed statement. What we handed out is looked up by its nonce and spent, so nothing that
+    /// a page made up, and nothing twice, comes through here. `response` is the browser's answer
+    /// (`PublicKeyCredential.toJSON()`).
+    ///
+    /// # Errors
+    /// The domain's refusal, which is logged too.
+    pub async fn submit_review(
+        self: &Arc<Self>,
+        id: ActionId,
+        human: &Human,
+        statement: &Blob,
+        response: &[u8],
+    ) -> Result<Summary, GatewayError> {
+        match self.try_submit(id, human, statement, response).await {
+            Err(GatewayError::Refused(refusal)) => {
+                self.record_refusal(id, human.person, &refusal.to_string()).await?;
+                metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code()).increment(1);
+                Err(GatewayError::Refused(refusal))
+            }
+            other => other,
+        }
+    }
+
+    async fn try_submit(
+        self: &Arc<Self>,
+        id: ActionId,
+        human: &Human,
+        bytes: &Blob,
+        response: &[u8],
+    ) -> Result<Summary, GatewayError> {
+        let statement = Statement::read(&bytes.0)?;
+        if statement.reviewer != human.person || statement.approval != id {
+            return Err(Refusal::OtherAction.into());
+        }
+        if self.store.take(&statement_key(&statement.nonce.0)).await?.as_deref() != Some(bytes.0.as_slice()) {
+            return Err(Refusal::StatementExpired.into());
+        }
+        let summary = self.approval_for(id, human).await?;
+        let Some(requirement) = summary.approval.case().evaluation.requirement().cloned() else {
+            return Err(Refusal::Stale.into());
+        };
+        // A session of the command line proposes and never reviews.
+        if human.session.kind != identity::SessionKind::Console {
+            return Err(GatewayError::Forbidden("review in the console, with your passkey".to_owned()));
+        }
+        let proof = identity::review_proof(response).map_err(refused)?;
+        let signed = SignedReview { statement: bytes.clone(), proof };
+        let directory = self.store.directory();
+        let verifier = identity::DirectoryVerifier { directory: &directory, relying_party: &self.settings.relying_party };
+        let review =
+            CheckedReview::check(signed, &summary.action, &requirement, &self.settings.origin, &verifier)?;
+        let question = QuestionId::new(self.store.now(), &self.draw()?);
+        // The reviewer's standing is checked over this version of the directory, and committed over it.
+        let effect = Effect { directory: Some(directory.version()), ..Effect::default() };
+        self.store.advance(id, Command::Review { review, question }, effect).await?;
+        metrics::counter!("countersign_reviews_total", "verdict" => format!("{:?}", statement.verdict).to_lowercase())
+            .increment(1);
+        Ok(self.store.approval(id).await?)
+    }
+
+    /// The payload whole, for a reviewer; that it was opened is logged, and lets them approve.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`], store failures.
+    pub async fn open_payload(&self, id: ActionId, human: &Human) -> Result<Vec<Disclosure>, GatewayError> {
+        self.approval_for(id, human).await?;
+        let payload = self.store.payload(id).await?;
+        let by = Principal::Person(human.person).to_string();
+        let fields = vec![("by".to_owned(), by.into_bytes())];
+        let draft = entry::Draft { kind: entry::Kind::Reveal, subject: Some(id.to_string()), fields };
+        self.store.record(draft).await?;
+        let key = format!("opened/{id}/{}", human.person);
+        self.store.keep(&key, b"1", Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS)).await?;
+        Ok(payload)
+    }
+
+    async fn has_opened(&self, id: ActionId, person: PersonId) -> Result<bool, GatewayError> {
+        Ok(self.store.look(&format!("opened/{id}/{person}")).await?.is_some())
+    }
+
+    /// An answer to a reviewer's question, from somebody of the chain.
+    ///
+    /// # Errors
+    /// The domain's refusal.
+    pub async fn answer(
+        &self,
+        id: ActionId,
+        by: Principal,
+        question: QuestionId,
+        text: String,
+    ) -> Result<(), GatewayError> {
+        self.on_chain(id, by).await?;
+        self.store.advance(id, Command::Answer { question, by, text }, Effect::default()).await?;
+        Ok(())
+    }
+
+    /// The asker takes their question back.
+    ///
+    /// # Errors
+    /// The domain's refusal.
+    pub async fn withdraw(&self, id: ActionId, human: &Human, question: QuestionId) -> Result<(), GatewayError> {
+        self.approval_for(id, human).await?;
+        let command = Command::Withdraw { question, by: human.person };
+        self.store.advance(id, command, Effect::default()).await?;
+        Ok(())
+    }
+
+    /// Those who asked take the request back.
+    ///
+    /// # Errors
+    /// The domain's refusal.
+    pub async fn cancel(&self, id: ActionId, by: Principal, reason: String) -> Result<(), GatewayError> {
+        self.on_chain(id, by).await?;
+        self.store.advance(id, Command::Cancel { by, reason }, Effect::default()).await?;
+        Ok(())
+    }
+
+    /// An approval as one of its chain sees it.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`] for everybody else.
+    pub async fn on_chain(&self, id: ActionId, by: Principal) -> Result<Summary, GatewayError> {
+        let summary = self.store.approval(id).await?;
+        if summary.action.chain().parties().any(|party| party == by) {
+            Ok(summary)
+        } else {
+            Err(GatewayError::NotFound("approval"))
+        }
+    }
+
+    pub(crate) async fn record_refusal(&self, id: ActionId, person: PersonId, why: &str) -> Result<(), GatewayError> {
+        let fields = vec![
+            ("by".to_owned(), Principal::Person(person).to_string().into_bytes()),
+            ("why".to_owned(), domain::text::cut(why, 1_000).as_bytes().to_vec()),
+        ];
+        let draft = entry::Draft { kind: entry::Kind::Refusal, subject: Some(id.to_string()), fields };
+        self.store.record(draft).await?;
+        Ok(())
+    }
+}
+
+fn statement_key(nonce: &[u8]) -> String {
+    format!("statement/{}", nonce.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+pub(crate) fn may_see(summary: &Summary, directory: &domain::directory::Directory, person: PersonId) -> bool {
+    let Some(known) = directory.person(person).filter(|person| person.active) else { return false };
+    let case = summary.approval.case();
+    let asked = case
+        .evaluation
+        .requirement()
+        .is_some_and(|requirement| known.groups.iter().any(|group| requirement.asks_for(group)));
+    asked || case.chain.contains(person) || known.groups.contains(&GroupName::admins()) || case.reviewed_by(person)
+}
+
+// The limit on what a page shows is part of what completeness means.
+const _: () = assert!(limits::SHOWN_PAYLOAD_BYTES <= limits::HELD_PAYLOAD_BYTES);

@@ -1,0 +1,36 @@
+//! **seal**: the outcome enters the log, with the result kept for its caller in the same transaction.
+
+use domain::approval::Command;
+use domain::id::ActionId;
+use domain::outcome::Outcome;
+use store::Effect;
+
+use crate::hold::result_key;
+use crate::ports::RunResult;
+use crate::{Gateway, GatewayError, limits};
+
+impl Gateway {
+    pub(crate) async fn seal(&self, id: ActionId, outcome: Outcome, result: RunResult) -> Result<(), GatewayError> {
+        let mut effect = Effect::default();
+        let mut live = None;
+        match result {
+            RunResult::Whole(bytes) if bytes.len() <= limits::RESULT_LIMIT_BYTES => {
+                effect.keep = Some((result_key(id), bytes, limits::RESULT_LIFETIME));
+            }
+            // Too large to keep: only somebody who waits now can have it.
+            whole @ RunResult::Whole(_) => live = Some(whole),
+            stream @ RunResult::Live(_) => live = Some(stream),
+            RunResult::Nothing => {}
+        }
+        if let Some(live) = live
+            && self.waiting.hand_over(id, live).is_some()
+        {
+            tracing::warn!(%id, "nobody waits for a result that is too large to keep");
+        }
+        let ending = outcome.ending;
+        self.store.advance(id, Command::Finish(outcome), effect).await?;
+        metrics::counter!("countersign_runs_total", "ending" => format!("{ending:?}").to_lowercase()).increment(1);
+        tracing::info!(%id, ?ending, "sealed");
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! What moves by itself: wakes are heard, requests lapse, and a restart settles what it finds.
+
+use std::sync::Arc;
+
+use domain::approval::{Approval, Command};
+use domain::outcome::Outcome;
+use store::{Cursor, Effect, Filter, RunWhenGone, StoreError, Summary, Wake};
+use tokio::sync::broadcast;
+
+use crate::{Gateway, GatewayError, limits};
+
+impl Gateway {
+    /// Settles what a restart finds: what was running is `unknown` and is never run again by us; what was
+    /// approved and needs no caller runs now; segments that stood open are sealed.
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), GatewayError> {
+        for segment in self.activity.recover()? {
+            tracing::warn!(file = segment.file, records = segment.records, "sealing a segment that was left open");
+            self.store.record(segment.entry()?).await?;
+        }
+        for summary in self.all_in("executing").await? {
+            // Somebody who runs an action themself may still report.
+            if self.runner(summary.action.parts().point).is_none() {
+                continue;
+            }
+            let id = summary.action.id();
+            tracing::warn!(%id, "it was running when the gateway stopped: its outcome is unknown");
+            let outcome = Outcome::unknown("the gateway stopped while this ran; look at the target");
+            self.store.advance(id, Command::Finish(outcome), Effect::default()).await?;
+        }
+        for summary in self.all_in("approved").await? {
+            if summary.run_when_gone == RunWhenGone::Yes {
+                tokio::spawn(Arc::clone(self).run_approved(summary.action.id()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn listen(self: Arc<Self>, mut wakes: broadcast::Receiver<Wake>) {
+        loop {
+            match wakes.recv().await {
+                Ok(Wake::Approval(id)) => {
+                    self.waiting.wake(id);
+                    tokio::spawn(Arc::clone(&self).moved(id));
+                }
+                Ok(Wake::Directory(_)) => {
+                    tokio::spawn(Arc::clone(&self).ask_policy_again());
+                }
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "wakes were missed: looking at everything");
+                    self.waiting.wake_all();
+                    if let Err(error) = self.run_what_is_approved().await {
+                        tracing::error!(%error, "could not look for approved actions");
+                    }
+                }
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn moved(self: Arc<Self>, id: domain::id::ActionId) {
+        let Ok(summary) = self.store.approval(id).await else { return };
+        let wanted = summary.run_when_gone == RunWhenGone::Yes || self.waiting.has_waiters(id);
+        if matches!(summary.approval, Approval::Approved(_)) && wanted {
+            self.run_approved(id).await;
+        }
+    }
+
+    async fn run_what_is_approved(self: &Arc<Self>) -> Result<(), GatewayError> {
+        for summary in self.all_in("approved").await? {
+            tokio::spawn(Arc::clone(self).moved(summary.action.id()));
+        }
+        Ok(())
+    }
+
+    /// A directory that changed may ask for more, or less, of every standing request.
+    async fn ask_policy_again(self: Arc<Self>) {
+        for state in ["pending", "approved"] {
+            let standing = match self.all_in(state).await {
+                Ok(standing) => standing,
+                Err(error) => {
+                    tracing::error!(%error, "could not look at standing requests");
+                    return;
+                }
+            };
+            for summary in standing {
+                let asked = match self.evaluate_again(&summary).await {
+                    Ok(fresh) => self.reevaluate(&summary, fresh).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = asked {
+                    tracing::error!(id = %summary.action.id(), %error, "could not ask policy again");
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        let mut beat = tokio::time::interval(limits::SWEEP_EVERY);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            if let Err(error) = self.expire_lapsed().await {
+                tracing::error!(%error, "could not expire what has lapsed");
+            }
+            if let Err(error) = self.seal_activity(false).await {
+                tracing::error!(%error, "could not seal the activity segment");
+            }
+        }
+    }
+
+    async fn expire_lapsed(&self) -> Result<(), GatewayError> {
+        for id in self.store.lapsed(limits::SWEEP_BATCH).await? {
+            match self.store.advance(id, Command::Expire, Effect::default()).await {
+                // Somebody was quicker: decided it, or expired it.
+                Ok(_) | Err(StoreError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let now = self.store.now();
+        for summary in self.all_in("executing").await? {
+            let Approval::Executing(executing) = &summary.approval else { continue };
+            let reported_by_caller = self.runner(summary.action.parts().point).is_none();
+            if reported_by_caller && now >= executing.since.after(limits::REPORT_LIFETIME) {
+                let outcome = Outcome::unknown("nobody reported what came of it");
+                self.store.advance(summary.action.id(), Command::Finish(outcome), Effect::default()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn all_in(&self, state: &str) -> Result<Vec<Summary>, GatewayError> {
+        let filter = Filter { states: vec![state.to_owned()], ..Filter::default() };
+        let mut all = Vec::new();
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self.store.list(&filter, after, store::limits::PAGE_LIMIT).await?;
+            all.extend(page.rows);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+}

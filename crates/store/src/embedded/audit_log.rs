@@ -1,0 +1,206 @@
+//! The whole log read again, from the signed head down to the last field, and everything that stands
+//! beside it held against it.
+
+use audit::{Frontier, Hash, TILE_WIDTH, TileHash, VerifierKey};
+use domain::commitment::{self, Disclosure};
+use domain::entry::{Kind, Leaf};
+use domain::id::{ActionId, Origin};
+use domain::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::cases::CaseRow;
+use super::fields::Owner;
+use super::log::{HeadRow, StoredLeaf, corrupt};
+use super::{directories, ledger};
+use crate::seal::SealingKey;
+use crate::{Head, StoreError};
+
+/// Reads everything; answers the head that it was held against.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] with the first place that does not fit.
+pub(super) fn audit(
+    connection: &Connection,
+    origin: &Origin,
+    verifier: &VerifierKey,
+    key: &SealingKey,
+) -> Result<Head, StoreError> {
+    let head = HeadRow::load(connection)?.ok_or_else(|| corrupt("there is no checkpoint"))?;
+    let checkpoint = head.verify(origin, verifier)?;
+    let mut walk = Walk {
+        connection,
+        origin,
+        key,
+        frontier: Frontier::new(),
+        time: Timestamp::ZERO,
+        tiles: 0,
+    };
+    while walk.frontier.size() < head.size {
+        walk.page(head.size)?;
+    }
+    if walk.frontier.root() != checkpoint.root() {
+        return Err(corrupt("the entries do not hash to the root that was signed"));
+    }
+    if walk.time != head.time {
+        return Err(corrupt("the head's time is not that of the last entry"));
+    }
+    let strays: [(&str, u64, u64); 2] = [
+        ("entries", count(connection, "SELECT count(*) FROM entry")?, head.size),
+        ("tile hashes", count(connection, "SELECT count(*) FROM tile")?, walk.tiles),
+    ];
+    for (what, found, expected) in strays {
+        if found != expected {
+            return Err(corrupt(format!("there are {found} {what}, and {expected} belong to the tree")));
+        }
+    }
+    directories::replay(connection, key)?;
+    Ok(Head {
+        size: head.size,
+        time: head.time,
+        checkpoint: head.note,
+    })
+}
+
+/// The way through the log, a tile's width at a time.
+struct Walk<'a> {
+    connection: &'a Connection,
+    origin: &'a Origin,
+    key: &'a SealingKey,
+    frontier: Frontier,
+    time: Timestamp,
+    tiles: u64,
+}
+
+impl Walk<'_> {
+    fn page(&mut self, size: u64) -> Result<(), StoreError> {
+        let from = self.frontier.size();
+        let to = size.min(from.saturating_add(u64::from(TILE_WIDTH)));
+        let stored = StoredLeaf::range(self.connection, from, to)?;
+        let mut hashes = Vec::with_capacity(stored.len());
+        for (index, stored) in (from..to).zip(&stored) {
+            if stored.index != index {
+                return Err(corrupt(format!("entry {index} is missing")));
+            }
+            stored.check()?;
+            self.entry(index, &stored.read()?)?;
+            hashes.push(stored.hash);
+        }
+        if hashes.len() as u64 != to - from {
+            return Err(corrupt(format!("entry {} is missing", from + hashes.len() as u64)));
+        }
+        for tile in self.frontier.append_all(&hashes)? {
+            self.tile(&tile)?;
+        }
+        for row in CaseRow::opened_within(self.connection, from, to)? {
+            self.case(row)?;
+        }
+        Ok(())
+    }
+
+    /// Holds an entry's row, fields and event against its leaf.
+    fn entry(&mut self, index: u64, leaf: &Leaf) -> Result<(), StoreError> {
+        let bad = |what: &str| Err(corrupt(format!("entry {index}: {what}")));
+        let row: (String, Option<String>, u64) = self
+            .connection
+            .prepare_cached("SELECT kind, subject, time FROM entry WHERE idx = ?1")?
+            .query_row([index], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if row != (leaf.kind.as_str().to_owned(), leaf.subject.clone(), leaf.time.micros()) {
+            return bad("its row is not what its leaf says");
+        }
+        if leaf.origin != *self.origin {
+            return bad("it is of another origin");
+        }
+        if (index == 0) != (leaf.kind == Kind::Genesis) {
+            return bad("a log has one genesis, and it is the first entry");
+        }
+        if leaf.time < self.time {
+            return bad("its time stands before that of the entry before it");
+        }
+        self.time = leaf.time;
+        let fields = Owner::Entry(index).disclosures(self.connection, self.key)?;
+        if fields.len() as u64 != u64::from(leaf.count) || root(&fields, index)? != leaf.fields {
+            return bad("its fields are not those that its leaf commits to");
+        }
+        self.event(index, leaf)
+    }
+
+    /// An entry of an approval is one of its events; a missing one would change what they come to.
+    fn event(&self, index: u64, leaf: &Leaf) -> Result<(), StoreError> {
+        let always = match leaf.kind {
+            Kind::Request
+            | Kind::Review
+            | Kind::Question
+            | Kind::Answer
+            | Kind::Reevaluation
+            | Kind::End => true,
+            Kind::Execution | Kind::Outcome => false,
+            Kind::Genesis
+            | Kind::Decision
+            | Kind::Directory
+            | Kind::Activity
+            | Kind::Refusal
+            | Kind::Reveal
+            | Kind::Erasure
+            | Kind::Heartbeat
+            | Kind::Gap => return Ok(()),
+        };
+        let missing = || corrupt(format!("entry {index} is missing among its approval's events"));
+        let subject = leaf.subject.as_deref().map(str::parse::<ActionId>);
+        let Some(Ok(id)) = subject else {
+            return if always { Err(missing()) } else { Ok(()) };
+        };
+        // Actions that people were not asked about run and end too.
+        if !always && matches!(CaseRow::find(self.connection, id), Err(StoreError::NotFound(_))) {
+            return Ok(());
+        }
+        if ledger::is_event(self.connection, index, id)? { Ok(()) } else { Err(missing()) }
+    }
+
+    /// A tile's row must be what the leaves come to.
+    fn tile(&mut self, tile: &TileHash) -> Result<(), StoreError> {
+        self.tiles += 1;
+        let stored = self
+            .connection
+            .prepare_cached("SELECT hash FROM tile WHERE level = ?1 AND position = ?2")?
+            .query_row(params![tile.level, tile.position], |row| {
+                Ok(Hash::from_bytes(row.get(0)?))
+            });
+        match stored {
+            Ok(hash) if hash == tile.hash => Ok(()),
+            Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt(format!(
+                "the tile hash {} of level {} is not what the leaves come to",
+                tile.position, tile.level
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Holds an approval's payload against its action, and its row against what its events replay to.
+    fn case(&self, row: CaseRow) -> Result<(), StoreError> {
+        let (id, request) = (row.id, row.request);
+        let payload = Owner::Payload(request, id).disclosures(self.connection, self.key)?;
+        let payload = root(&payload, request)?;
+        if row.erased {
+            return Ok(());
+        }
+        let case = row.replay(self.connection, self.key)?;
+        if !case.row.fits(&case.approval) {
+            return Err(corrupt(format!("approval {id}: its row is not what its events come to")));
+        }
+        if payload != case.action.parts().payload {
+            return Err(corrupt(format!(
+                "approval {id}: its payload is not what its action commits to"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn root(fields: &[Disclosure], index: u64) -> Result<domain::digest::Digest, StoreError> {
+    commitment::disclosed_root(fields)
+        .map_err(|error| corrupt(format!("the fields of entry {index}: {error}")))
+}
+
+fn count(connection: &Connection, select: &str) -> Result<u64, StoreError> {
+    Ok(connection.prepare_cached(select)?.query_row([], |row| row.get(0))?)
+}

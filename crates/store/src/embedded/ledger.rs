@@ -1,0 +1,281 @@
+//! The log, as its readers see it, and the entries that belong to no approval and no directory change.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use audit::TreeReader;
+use domain::entry::{Draft, Kind};
+use domain::id::{ActionId, Origin};
+use domain::principal::Principal;
+use domain::time::Timestamp;
+use domain::{Malformed, canonical};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::batch::{Batch, refused};
+use super::cases::CaseRow;
+use super::fields::{Owner, StoredField};
+use super::log::{HeadRow, SqlTiles, StoredLeaf, corrupt};
+use super::{EmbeddedStore, audit_log, backup};
+use crate::{EntryView, Head, Ledger, Position, Recorded, StoreError, limits};
+
+#[async_trait]
+impl Ledger for EmbeddedStore {
+    fn origin(&self) -> &Origin {
+        &self.shared.origin
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        Ok(Head::clone(&self.shared.head()))
+    }
+
+    async fn record(&self, draft: Draft) -> Result<Recorded<()>, StoreError> {
+        let position = self.writer.submit(move |batch| record(batch, draft)).await?;
+        Ok(Recorded::new((), position))
+    }
+
+    async fn entry(&self, index: u64) -> Result<EntryView, StoreError> {
+        let shared = self.shared.clone();
+        self.readers
+            .read(move |connection| {
+                let stored = StoredLeaf::at(connection, index)?;
+                stored.check()?;
+                let fields = Owner::Entry(index).disclosures(connection, &shared.key)?;
+                Ok(EntryView {
+                    index,
+                    leaf: stored.leaf,
+                    fields,
+                })
+            })
+            .await
+    }
+
+    async fn leaves(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let to = to.min(from.saturating_add(limits::PAGE_LIMIT as u64));
+        self.readers
+            .read(move |connection| {
+                let stored = StoredLeaf::range(connection, from, to)?;
+                Ok(stored.into_iter().map(|stored| stored.leaf).collect())
+            })
+            .await
+    }
+
+    async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.prove(size, move |reader| reader.inclusion_proof(index)).await
+    }
+
+    async fn consistency(&self, old: u64, new: u64) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.prove(new, move |reader| reader.consistency_proof(old)).await
+    }
+
+    async fn erase(
+        &self,
+        index: u64,
+        paths: &[String],
+        by: Principal,
+    ) -> Result<Recorded<()>, StoreError> {
+        let paths = paths.to_vec();
+        let position = self
+            .writer
+            .submit(move |batch| erase(batch, index, &paths, by))
+            .await?;
+        Ok(Recorded::new((), position))
+    }
+
+    async fn audit(&self) -> Result<Head, StoreError> {
+        let shared = self.shared.clone();
+        let acknowledged = shared.head().size;
+        self.readers
+            .read(move |connection| {
+                let head = audit_log::audit(
+                    connection,
+                    &shared.origin,
+                    &shared.verifier,
+                    &shared.key,
+                )?;
+                if head.size < acknowledged {
+                    return Err(corrupt(format!(
+                        "the database holds {} entries, and {acknowledged} were acknowledged",
+                        head.size
+                    )));
+                }
+                Ok(head)
+            })
+            .await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let to = to.to_owned();
+        self.readers
+            .read(move |connection| backup::backup(connection, &to))
+            .await
+    }
+}
+
+/// A tree of some size, read from the tables.
+type Tree<'c> = TreeReader<'c, SqlTiles<'c>>;
+
+impl EmbeddedStore {
+    /// Makes a proof in the tree of a size. What it is made of is held against the signed head first, so
+    /// that no altered row ends up in a proof.
+    async fn prove(
+        &self,
+        size: u64,
+        make: impl FnOnce(&mut Tree<'_>) -> Result<Vec<audit::Hash>, StoreError> + Send + 'static,
+    ) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.readers
+            .read(move |connection| {
+                let tiles = SqlTiles(connection);
+                let head = HeadRow::load(connection)?.ok_or(StoreError::NotFound("checkpoint"))?;
+                if size > head.size {
+                    return Err(StoreError::NotFound("tree"));
+                }
+                let mut whole = TreeReader::open(&tiles, head.size, head.root)?;
+                let mut tree = TreeReader::at_size(&tiles, size)?;
+                let proof = whole.consistency_proof(size)?;
+                audit::verify_consistency(size, tree.root(), head.size, head.root, &proof)?;
+                let hashes = make(&mut tree)?;
+                Ok(hashes.iter().map(|hash| *hash.as_bytes()).collect())
+            })
+            .await
+    }
+}
+
+fn record(batch: &mut Batch<'_>, draft: Draft) -> Result<Position, StoreError> {
+    if let Some(why) = not_by_record(batch, &draft)? {
+        return Err(refused(Malformed::Value {
+            what: "kind of entry to record",
+            value: draft.kind.as_str().to_owned(),
+            why,
+        }));
+    }
+    batch.append(draft)
+}
+
+/// Why a kind of entry comes in by its own way only; `None` where it may be recorded.
+fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str>, StoreError> {
+    match draft.kind {
+        Kind::Genesis | Kind::Heartbeat | Kind::Erasure => Ok(Some("the store writes it itself")),
+        Kind::Directory => Ok(Some("a change of the directory writes it")),
+        Kind::Request
+        | Kind::Review
+        | Kind::Question
+        | Kind::Answer
+        | Kind::Reevaluation
+        | Kind::End => Ok(Some("an approval's event writes it")),
+        // An action that people were not asked about runs and ends too.
+        Kind::Execution | Kind::Outcome => {
+            let held = match draft.subject.as_deref().map(str::parse::<ActionId>) {
+                Some(Ok(id)) => match CaseRow::find(batch.connection, id) {
+                    Ok(_) => true,
+                    Err(StoreError::NotFound(_)) => false,
+                    Err(error) => return Err(error),
+                },
+                Some(Err(_)) | None => false,
+            };
+            Ok(held.then_some("an approval's event writes it"))
+        }
+        Kind::Decision | Kind::Activity | Kind::Refusal | Kind::Reveal | Kind::Gap => Ok(None),
+    }
+}
+
+/// Erases fields of an entry and, where it is a request's, of its payload.
+fn erase(
+    batch: &mut Batch<'_>,
+    index: u64,
+    paths: &[String],
+    by: Principal,
+) -> Result<Position, StoreError> {
+    let leaf = StoredLeaf::at(batch.connection, index)?.read()?;
+    let case = erasable(batch, leaf.kind, leaf.subject.as_deref())?;
+    let mut owners = vec![Owner::Entry(index)];
+    if let Some(case) = case.as_ref().filter(|case| case.request == index) {
+        owners.push(Owner::Payload(index, case.id));
+    }
+    for path in paths {
+        let mut found = false;
+        for owner in &owners {
+            for field in owner.stored(batch.connection)? {
+                if field.path == *path && field.sealed.is_some() {
+                    erase_field(batch, *owner, &field, case.as_ref())?;
+                    found = true;
+                }
+            }
+        }
+        if !found {
+            return Err(StoreError::NotFound("field that is still open"));
+        }
+    }
+    batch.erased = true;
+    batch.append(Draft {
+        kind: Kind::Erasure,
+        subject: leaf.subject,
+        fields: vec![
+            ("by".to_owned(), by.to_string().into_bytes()),
+            ("entry".to_owned(), index.to_string().into_bytes()),
+            (
+                "paths".to_owned(),
+                canonical::write(&paths).map_err(refused)?,
+            ),
+        ],
+    })
+}
+
+/// The approval that an entry belongs to, if to any.
+///
+/// What the store still works with stays: genesis, the directory, and approvals that are not at their end.
+fn erasable(
+    batch: &Batch<'_>,
+    kind: Kind,
+    subject: Option<&str>,
+) -> Result<Option<CaseRow>, StoreError> {
+    let stays = |why| {
+        refused(Malformed::Value {
+            what: "entry to erase from",
+            value: kind.as_str().to_owned(),
+            why,
+        })
+    };
+    if matches!(kind, Kind::Genesis | Kind::Directory) {
+        return Err(stays("the directory and the log's key are replayed from it"));
+    }
+    let Some(Ok(id)) = subject.map(str::parse::<ActionId>) else {
+        return Ok(None);
+    };
+    match CaseRow::find(batch.connection, id) {
+        Ok(row) if row.ended.is_none() => Err(stays("its request has not come to its end")),
+        Ok(row) => Ok(Some(row)),
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn erase_field(
+    batch: &Batch<'_>,
+    owner: Owner,
+    field: &StoredField,
+    case: Option<&CaseRow>,
+) -> Result<(), StoreError> {
+    owner.erase(batch.connection, field.position)?;
+    // Without its events or its action an approval no longer replays: it leaves the listings.
+    let needed = matches!(owner, Owner::Entry(_)) && matches!(&*field.path, "event" | "action");
+    if let Some(case) = case.filter(|_| needed) {
+        batch
+            .connection
+            .prepare_cached("UPDATE approval SET erased = 1 WHERE id = ?1")?
+            .execute([case.id.uuid().as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Whether an entry is one of an approval's events.
+pub(super) fn is_event(connection: &Connection, index: u64, id: ActionId) -> Result<bool, StoreError> {
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT 1 FROM event WHERE approval = ?1 AND entry = ?2")?
+        .query_row(rusqlite::params![id.uuid().as_bytes(), index], |row| row.get(0))
+        .optional()?;
+    Ok(found.is_some())
+}

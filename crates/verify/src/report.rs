@@ -1,0 +1,274 @@
+//! What the verifier found, for people and for machines.
+
+use std::collections::BTreeMap;
+
+use domain::action::{Level, Point};
+use domain::digest::Digest;
+use domain::evaluation::DecidingRule;
+use domain::id::{ActionId, Environment, GrantId, GroupName, Origin, PersonId, TargetName};
+use domain::outcome::Outcome;
+use domain::principal::Principal;
+use domain::requirement::{Assurance, Requirement, Separation};
+use domain::statement;
+use domain::time::Timestamp;
+use domain::verb::{Verb, VerbGroup};
+use serde::{Deserialize, Serialize};
+
+/// The verdict on a receipt, why, and what it shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The verdict on the evidence.
+    pub verdict: Verdict,
+    /// Why it is not valid, in plain words; empty where it is. Words from the receipt may stand in them: escape
+    /// them for whatever shows them, as [`Report::render`] does.
+    pub reasons: Vec<String>,
+    /// What it shows; absent where nothing that it says can be relied on.
+    pub summary: Option<Summary>,
+}
+
+/// The verdict on the evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything that the receipt shows is proven.
+    Valid,
+    /// Something is wrong: do not rely on any of it.
+    Invalid,
+    /// Nothing is wrong with what is there, but something that is needed is withheld or missing.
+    Indeterminate,
+}
+
+impl Verdict {
+    /// The verdict's word, as JSON has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Indeterminate => "indeterminate",
+        }
+    }
+}
+
+/// What happened to one action, as far as the receipt shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The action's and approval's id.
+    pub approval: ActionId,
+    /// Where the case stands after the last entry of the receipt.
+    pub state: State,
+    /// Who asked, the caller first and then everybody behind it.
+    pub asked_by: Vec<Party>,
+    /// When.
+    pub asked_at: Timestamp,
+    /// Why, in the caller's words: untrusted.
+    pub reason: Option<String>,
+    /// What would be done, to what.
+    pub what: What,
+    /// The payload, as far as it is shown.
+    pub payload: Vec<Part>,
+    /// The rules of policy that decided last.
+    pub rules: Vec<DecidingRule>,
+    /// What people had to do, as policy asked last; none where it permits outright.
+    pub requirement: Option<Requirement>,
+    /// Whether those who asked and those who reviewed were different people; none where nobody had to review.
+    pub separation: Option<Separation>,
+    /// Approvals, denials and questions, in order.
+    pub reviews: Vec<Review>,
+    /// Answers to questions and their withdrawals, in order.
+    pub answers: Vec<Answer>,
+    /// Its run, where it was run.
+    pub execution: Option<Execution>,
+    /// Where the proof stands.
+    pub log: Log,
+}
+
+/// Where a case stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "word")]
+pub enum State {
+    /// People are asked; nothing has run.
+    Pending,
+    /// Approved and not spent; nothing has run.
+    Approved,
+    /// A human or policy said no; nothing ran.
+    Denied {
+        /// The human, or `None` for policy.
+        by: Option<PersonId>,
+        /// Their words.
+        why: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// It lapsed; nothing ran.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was taken back; nothing ran.
+    Cancelled {
+        /// By whom.
+        by: Principal,
+        /// Their words: untrusted.
+        why: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was started; the receipt shows no outcome.
+    Executing,
+    /// It ran.
+    Finished,
+    /// An entry of the case is withheld: what came after it cannot be judged.
+    Undetermined,
+}
+
+/// Somebody who stands behind the action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Who.
+    pub principal: Principal,
+    /// Their name, where an entry of the receipt tells it.
+    pub name: Option<String>,
+    /// `caller`, or why they stand behind it.
+    pub role: String,
+}
+
+/// What would be done, to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct What {
+    /// The action's digest, which every review signed.
+    pub digest: Digest,
+    /// What would be done.
+    pub verb: Verb,
+    /// Which kind of effect that is.
+    pub group: VerbGroup,
+    /// To what.
+    pub resource: String,
+    /// Where it stands.
+    pub environment: Environment,
+    /// What its owners say of it.
+    pub labels: BTreeMap<String, String>,
+    /// In which system.
+    pub target: TargetName,
+    /// Where it was intercepted.
+    pub point: Point,
+    /// Whether the caller could have gone round.
+    pub level: Level,
+    /// With which credential, by name.
+    pub credential: Option<String>,
+}
+
+/// A field of the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Part {
+    /// Text: untrusted.
+    Text {
+        /// Which field.
+        path: String,
+        /// Its value, whole.
+        text: String,
+    },
+    /// Bytes that are not text.
+    Binary {
+        /// Which field.
+        path: String,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// Withheld or erased.
+    Withheld {
+        /// Its commitment.
+        commitment: Digest,
+    },
+}
+
+/// One human's verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Who.
+    pub person: PersonId,
+    /// Their name, where an entry of the receipt tells it.
+    pub name: Option<String>,
+    /// What they said.
+    pub verdict: statement::Verdict,
+    /// The reason of a denial, or the question.
+    pub note: Option<String>,
+    /// The group that it counts under.
+    pub group: Option<GroupName>,
+    /// How strongly it is tied to the human.
+    pub assurance: Assurance,
+    /// When it was logged.
+    pub at: Timestamp,
+    /// Its entry's index.
+    pub entry: u64,
+    /// The key that signed; absent where the receipt does not show its enrolment, and then the signature is unchecked.
+    pub key: Option<Key>,
+    /// Whether it counted for the run.
+    pub counted: bool,
+}
+
+/// The passkey that signed a review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// What its owner calls it.
+    pub label: String,
+    /// The index of the entry that enrolled it.
+    pub enrolled: u64,
+    /// Who enrolled it; nobody at bootstrap.
+    pub enrolled_by: Option<Principal>,
+    /// The approval under which it was enrolled; none at bootstrap and in solo evaluation. It has a receipt of its own.
+    pub under: Option<ActionId>,
+}
+
+/// How a question was settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Who answered or withdrew.
+    pub by: Principal,
+    /// The words, untrusted; none where the question was withdrawn.
+    pub text: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    /// The grant that was spent.
+    pub grant: GrantId,
+    /// When it was spent.
+    pub started: Timestamp,
+    /// Whose reviews counted; empty where policy had come to permit it outright.
+    pub counted: Vec<PersonId>,
+    /// When it ended and what came of it, where the receipt shows it.
+    pub finished: Option<(Timestamp, Outcome)>,
+}
+
+/// Where the proof stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// The log's name.
+    pub origin: Origin,
+    /// The key that signed the checkpoint, as `name+hex(key id)+base64`.
+    pub key: String,
+    /// How many entries the log had when the checkpoint was signed.
+    pub size: u64,
+    /// The tree's root, base64.
+    pub root: String,
+    /// The receipt's entries, in order.
+    pub entries: Vec<EntryLine>,
+}
+
+/// One proven entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryLine {
+    /// Where it stands in the log.
+    pub index: u64,
+    /// When it was logged, by the store's clock.
+    pub at: Timestamp,
+    /// Its kind, such as `review/1`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: Option<String>,
+}

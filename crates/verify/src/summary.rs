@@ -1,0 +1,166 @@
+//! What a checked case says, in the report's words.
+
+use domain::approval::{Approval, DeniedBy, Settled};
+use domain::commitment::Disclosure;
+use domain::principal::{Principal, Role};
+use domain::receipt::Receipt;
+
+use crate::case::{Case, Reviewed};
+use crate::content::Read;
+use crate::log::ProvenLog;
+use crate::report::{Answer, EntryLine, Execution, Log, Part, Party, Review, State, Summary, What};
+use crate::verify::Trust;
+
+/// The summary of a case that holds.
+pub(crate) fn of(
+    receipt: &Receipt,
+    trust: &Trust,
+    log: &ProvenLog,
+    entries: &[Read<'_>],
+    case: &Case<'_>,
+) -> Summary {
+    let parts = case.action.parts();
+    Summary {
+        approval: receipt.approval,
+        state: state(case),
+        asked_by: parties(case),
+        asked_at: case.approval.case().requested,
+        reason: parts.reason.clone(),
+        what: what(case),
+        payload: receipt.payload.iter().map(part).collect(),
+        rules: case.evaluation.rules.clone(),
+        requirement: case.evaluation.requirement().cloned(),
+        separation: case.evaluation.requirement().map(|requirement| requirement.separation),
+        reviews: case.reviews.iter().map(|review| self::review(case, review)).collect(),
+        answers: answers(case),
+        execution: execution(case),
+        log: Log {
+            origin: receipt.origin.clone(),
+            key: trust.log.to_string(),
+            size: log.checkpoint.size(),
+            root: log.checkpoint.root().to_string(),
+            entries: entries.iter().map(line).collect(),
+        },
+    }
+}
+
+fn state(case: &Case<'_>) -> State {
+    if case.broken_at.is_some() {
+        return State::Undetermined;
+    }
+    match &case.approval {
+        Approval::Pending(_) => State::Pending,
+        Approval::Approved(_) => State::Approved,
+        Approval::Denied(denied) => {
+            let (by, why) = match &denied.by {
+                DeniedBy::Person(person, why) => (Some(*person), why.clone()),
+                DeniedBy::Policy(why) => (None, Some(why.clone())),
+            };
+            State::Denied { by, why, at: denied.at }
+        }
+        Approval::Expired(ended) => State::Expired { at: ended.at },
+        Approval::Cancelled(end) => State::Cancelled { by: end.by, why: end.reason.clone(), at: end.at },
+        Approval::Executing(_) => State::Executing,
+        Approval::Finished(_) => State::Finished,
+    }
+}
+
+fn parties(case: &Case<'_>) -> Vec<Party> {
+    let chain = case.action.chain();
+    let caller = Party { principal: chain.caller, name: name(case, chain.caller), role: "caller".to_owned() };
+    let behind = chain.behind.iter().map(|link| {
+        let role = match link.role {
+            Role::Sponsor => "sponsor",
+            Role::Subject => "subject",
+            Role::Delegate => "delegate",
+            Role::Trigger => "trigger",
+            Role::Editor => "editor",
+        };
+        Party { principal: link.party, name: name(case, link.party), role: role.to_owned() }
+    });
+    std::iter::once(caller).chain(behind).collect()
+}
+
+fn name(case: &Case<'_>, who: Principal) -> Option<String> {
+    case.names.iter().find(|(named, _)| *named == who).map(|(_, name)| name.clone())
+}
+
+fn what(case: &Case<'_>) -> What {
+    let parts = case.action.parts();
+    What {
+        digest: case.action.digest(),
+        verb: parts.verb,
+        group: parts.verb.group(),
+        resource: parts.resource.name.clone(),
+        environment: parts.resource.environment.clone(),
+        labels: parts.resource.labels.clone(),
+        target: parts.target.name.clone(),
+        point: parts.point,
+        level: parts.level,
+        credential: parts.credential.as_ref().map(ToString::to_string),
+    }
+}
+
+fn part(field: &Disclosure) -> Part {
+    match field {
+        Disclosure::Withheld(commitment) => Part::Withheld { commitment: *commitment },
+        Disclosure::Open(open) => match std::str::from_utf8(&open.value.0) {
+            Ok(text) => Part::Text { path: open.path.clone(), text: text.to_owned() },
+            Err(_) => Part::Binary { path: open.path.clone(), bytes: open.value.0.len() as u64 },
+        },
+    }
+}
+
+fn review(case: &Case<'_>, review: &Reviewed) -> Review {
+    let statement = review.checked.statement();
+    Review {
+        person: statement.reviewer,
+        name: name(case, Principal::Person(statement.reviewer)),
+        verdict: statement.verdict,
+        note: statement.note.clone(),
+        group: statement.group.clone(),
+        assurance: statement.assurance,
+        at: review.at,
+        entry: review.index,
+        key: review.key.clone(),
+        counted: statement.verdict == domain::statement::Verdict::Approve
+            && case.counted.contains(&statement.reviewer),
+    }
+}
+
+fn answers(case: &Case<'_>) -> Vec<Answer> {
+    let questions = case.approval.case().questions.iter();
+    let settled = questions.filter_map(|question| match question.settled.as_ref()? {
+        Settled::Answered { by, text, at } => Some(Answer { by: *by, text: Some(text.clone()), at: *at }),
+        Settled::Withdrawn(at) => {
+            let by = Principal::Person(question.asked.statement.reviewer);
+            Some(Answer { by, text: None, at: *at })
+        }
+    });
+    let mut answers: Vec<_> = settled.collect();
+    answers.sort_by_key(|answer| answer.at);
+    answers
+}
+
+fn execution(case: &Case<'_>) -> Option<Execution> {
+    let (grant, started, finished) = match &case.approval {
+        Approval::Executing(running) => (running.grant, running.since, None),
+        Approval::Finished(done) => (done.grant, done.started, Some((done.at, done.outcome.clone()))),
+        Approval::Pending(_)
+        | Approval::Approved(_)
+        | Approval::Denied(_)
+        | Approval::Expired(_)
+        | Approval::Cancelled(_) => return None,
+    };
+    Some(Execution { grant, started, counted: case.counted.clone(), finished })
+}
+
+fn line(entry: &Read<'_>) -> EntryLine {
+    let leaf = &entry.proven.leaf;
+    EntryLine {
+        index: entry.proven.index,
+        at: leaf.time,
+        kind: leaf.kind.as_str().to_owned(),
+        subject: leaf.subject.clone(),
+    }
+}
