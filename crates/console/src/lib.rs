@@ -1,1 +1,58 @@
-//! console
+//! The web console: where people see what waits for them, decide it with a passkey, and read what is known.
+//!
+//! Pages are rendered here, whole, from what the gateway says; no rule is decided here. Whatever changes
+//! something goes through the API under `/v1` from the pages' scripts, but for one: opening a payload
+//! that is larger than a page, which is logged and answered as a page's part. No GET changes anything.
+//!
+//! The files stand in reading order: what every answer carries ([`guard`](self)), who looks
+//! ([`viewer`](self)), what all pages share (`frame`, `words`, `assets`), then the rooms: signing in, the
+//! inbox, one request, the directory, the log. A room gathers a model and renders it with pure functions.
+
+mod guard;
+mod viewer;
+mod failure;
+
+mod assets;
+mod frame;
+mod words;
+
+mod sign_in;
+mod inbox;
+mod request;
+mod directory;
+mod log;
+
+mod limits;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use gateway::Gateway;
+
+/// The console's routes. It brings the fallback for paths that nobody serves; merge it with the API's
+/// router, which must bring none.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/", get(inbox::page))
+        .route("/inbox/list", get(inbox::list))
+        .route("/approvals/{id}", get(request::page))
+        .route("/approvals/{id}/payload", post(request::open))
+        .route("/people", get(directory::people))
+        .route("/agents", get(directory::agents))
+        .route("/routes", get(directory::routes))
+        .route("/policy", get(directory::policy))
+        .route("/activity", get(log::page))
+        .route("/login", get(sign_in::login))
+        .route("/enrol", get(sign_in::enrol))
+        .route("/cli", get(sign_in::cli))
+        .route("/static/{version}/{name}", get(assets::serve))
+        .route("/favicon.ico", get(assets::favicon))
+        .fallback(failure::nowhere)
+        .layer(middleware::map_response(guard::harden))
+        .with_state(gateway)
+}

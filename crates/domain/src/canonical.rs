@@ -170,7 +170,8 @@ mod tests {
             (r#"{"a":1.5}"#, "not an integer"),
             (r#"{"a":1e2}"#, "not an integer"),
             (r#"{"a":1} x"#, "trailing"),
-            ("{\"a\":\"\\ud800\"}", "surrogate"),
+            ("{\"a\":\"\\ud800\"}", "hex escape"),
+            ("{\"a\":\"\\ud800\\u0041\"}", "surrogate"),
         ] {
             let error = read_value(text.as_bytes()).expect_err(text).to_string();
             assert!(error.contains(word), "{text}: {error}");
@@ -203,7 +204,7 @@ mod tests {
         assert!(write(&u64::MAX).is_err());
         assert!(write(&1.0).is_err());
         assert!(
-            write(&"\u{1}".repeat(RECORD_LIMIT_BYTES / 6)).is_err(),
+            write(&"\u{1}".repeat(RECORD_LIMIT_BYTES / 6 + 1)).is_err(),
             "what is too large to be read is not written"
         );
     }

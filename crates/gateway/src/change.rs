@@ -55,8 +55,10 @@ impl Gateway {
     pub async fn propose(self: &Arc<Self>, human: &Human, event: DirectoryEvent) -> Result<Proposed, GatewayError> {
         self.require_admin(human)?;
         self.require_step_up(human)?;
-        let chain = Chain::person(human.person);
-        self.propose_on(chain, event).await
+        if matches!(event, DirectoryEvent::KeyEnrolled { .. }) {
+            return Err(GatewayError::Forbidden("a key is enrolled by its owner, in the console".to_owned()));
+        }
+        self.propose_on(Chain::person(human.person), event).await
     }
 
     /// Proposes the enrolment of an invited person's key: the inviter stands on the chain, so that another
@@ -103,7 +105,8 @@ impl Gateway {
             facts: understood(),
             operation: 0,
             idempotency: None,
-            retry_covers: |path| Some(path),
+            retry_parts: None,
+            holdable: true,
             retry_window: limits::RETRY_WINDOW,
             run_when_gone: RunWhenGone::Yes,
             record: RecordPermit::BeforeRun,
@@ -128,7 +131,17 @@ impl Gateway {
                 domain::canonical::read_value(document.as_bytes())?;
                 Ok(())
             }
-            _ => Ok(()),
+            DirectoryEvent::PersonAdded { .. }
+            | DirectoryEvent::PersonDeactivated { .. }
+            | DirectoryEvent::KeyEnrolled { .. }
+            | DirectoryEvent::KeyRevoked { .. }
+            | DirectoryEvent::GroupJoined { .. }
+            | DirectoryEvent::GroupLeft { .. }
+            | DirectoryEvent::AgentAdded { .. }
+            | DirectoryEvent::AgentKeyReplaced { .. }
+            | DirectoryEvent::AgentSponsorChanged { .. }
+            | DirectoryEvent::AgentDisabled { .. }
+            | DirectoryEvent::RouteRemoved { .. } => Ok(()),
         }
     }
 

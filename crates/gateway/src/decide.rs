@@ -24,7 +24,7 @@ use crate::hold::Held;
 use crate::{Gateway, GatewayError, limits, risk};
 
 /// What a point asks about one action. The payload is not here: it is asked for only when it is needed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ask<'a> {
     /// Who calls, and for whom.
     pub caller: &'a Caller,
@@ -55,9 +55,11 @@ pub struct Ask<'a> {
     pub shape: Cow<'a, str>,
     /// Tells two intended identical calls apart.
     pub idempotency: Option<&'a str>,
-    /// Which parts of the payload make two calls identical, and under which name: `None` for what differs from
-    /// one try of a call to the next and does not change what it does, such as a trace id.
-    pub retry_covers: fn(&str) -> Option<&str>,
+    /// The parts by which a second try of the same call is known, where they are not the payload's: without
+    /// what differs from try to try and does not change what the call does, such as a trace id.
+    pub retry_parts: Option<RetryParts<'a>>,
+    /// Whether its bytes can be shown and run later. One that cannot is denied where it would be held.
+    pub holdable: bool,
     /// How long after its end an identical call finds the approval.
     pub retry_window: Span,
     /// Whether it runs once approved though its caller has gone.
@@ -65,6 +67,9 @@ pub struct Ask<'a> {
     /// How its permit is recorded.
     pub record: RecordPermit,
 }
+
+/// Makes the parts by which a second try of the same call is known.
+pub type RetryParts<'a> = &'a (dyn Fn() -> Vec<(String, Vec<u8>)> + Send + Sync);
 
 /// How a permit is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,21 +147,28 @@ struct Key {
 /// Decisions that cannot depend on a request's own values, remembered for one directory version.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    permits: RwLock<(u64, HashMap<Key, Arc<[DecidingRule]>>)>,
+    permits: RwLock<Permits>,
+}
+
+#[derive(Debug, Default)]
+struct Permits {
+    /// The directory's version that they were made over.
+    version: u64,
+    rules: HashMap<Key, Arc<[DecidingRule]>>,
 }
 
 impl Remembered {
     fn get(&self, version: u64, key: &Key) -> Option<Arc<[DecidingRule]>> {
         let permits = self.permits.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if permits.0 == version { permits.1.get(key).cloned() } else { None }
+        if permits.version == version { permits.rules.get(key).cloned() } else { None }
     }
 
     fn put(&self, version: u64, key: Key, rules: Arc<[DecidingRule]>) {
         let mut permits = self.permits.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if permits.0 != version || permits.1.len() >= limits::REMEMBERED_DECISIONS {
-            *permits = (version, HashMap::new());
+        if permits.version != version || permits.rules.len() >= limits::REMEMBERED_DECISIONS {
+            *permits = Permits { version, rules: HashMap::new() };
         }
-        permits.1.insert(key, rules);
+        permits.rules.insert(key, rules);
     }
 }
 
@@ -260,6 +272,13 @@ impl Gateway {
                     self.log_activity(id, &ask, "deny", &evaluation.rules, evaluation.policy, digest).await?;
                     metrics::counter!("countersign_decisions_total", "effect" => "deny").increment(1);
                     return Ok(Decided::Denied(Denied { id, rules: evaluation.rules }));
+                }
+                Decision::NeedsReview(_) if !ask.holdable => {
+                    let why = "it would need review, and its bytes cannot be shown to anybody before they run";
+                    let rules = vec![DecidingRule { id: "countersign.not-holdable".parse()?, why: why.to_owned() }];
+                    let digest = Some(action.digest());
+                    self.log_activity(id, &ask, "deny", &rules, evaluation.policy, digest).await?;
+                    return Ok(Decided::Denied(Denied { id, rules }));
                 }
                 Decision::NeedsReview(_) => match self.hold(&ask, &action, &fields, evaluation).await {
                     Err(GatewayError::Stale(_)) => {}

@@ -135,11 +135,11 @@ impl Gateway {
             let (actual, limit) = (bytes, limits::HELD_PAYLOAD_BYTES);
             return Err(domain::Malformed::TooLarge { what: "a payload for review", actual, limit, unit: "bytes" }.into());
         }
-        let parts: Vec<_> = fields
-            .as_slice()
-            .iter()
-            .filter_map(|field| Some(((ask.retry_covers)(&field.path)?, field.value.0.as_slice())))
-            .collect();
+        let steady = ask.retry_parts.map(|parts| parts());
+        let parts: Vec<(&str, &[u8])> = match &steady {
+            Some(steady) => steady.iter().map(|(path, value)| (path.as_str(), value.as_slice())).collect(),
+            None => fields.as_slice().iter().map(|f| (f.path.as_str(), f.value.0.as_slice())).collect(),
+        };
         let retry = RetryKey::new(
             &self.settings.retry_key,
             ask.caller.chain(),
@@ -222,7 +222,9 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn why_denied(&self, by: &DeniedBy) -> String {
+    /// Who or what said no, in words.
+    #[must_use]
+    pub fn why_denied(&self, by: &DeniedBy) -> String {
         match by {
             DeniedBy::Person(person, why) => {
                 let directory = self.store.directory();

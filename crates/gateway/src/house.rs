@@ -147,6 +147,15 @@ impl Gateway {
         format!("{}/approvals/{id}", self.settings.public_url)
     }
 
+    /// A new id (or whatever else is made of the time and ten random bytes), for what a caller proposes:
+    /// `gateway.new_id(PersonId::new)`.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new_id<T>(&self, make: impl FnOnce(Timestamp, &domain::id::Entropy) -> T) -> Result<T, GatewayError> {
+        Ok(make(self.store.now(), &self.draw()?))
+    }
+
     pub(crate) fn draw<const N: usize>(&self) -> Result<[u8; N], GatewayError> {
         let mut bytes = [0; N];
         self.entropy.fill(&mut bytes)?;

@@ -19,7 +19,7 @@ pub const HELD_PAYLOAD_BYTES: usize = 4 << 20;
 /// How long a result waits for its caller.
 pub const RESULT_LIFETIME: Span = Span::from_seconds(3_600);
 /// The largest result that waits for its caller, in bytes.
-pub const RESULT_LIMIT_BYTES: usize = 1 << 20;
+pub const RESULT_LIMIT_BYTES: usize = store::limits::VAULT_VALUE_LIMIT_BYTES;
 /// How long an identical call finds an approval that has ended.
 pub const RETRY_WINDOW: Span = Span::from_seconds(600);
 /// How often the sweep looks for what has lapsed.

@@ -91,6 +91,7 @@ impl Gateway {
     /// themself.
     pub async fn invite(&self, human: &Human, person: PersonId) -> Result<String, GatewayError> {
         self.require_admin(human)?;
+        self.require_console(human)?;
         self.require_step_up(human)?;
         let directory = self.store.directory();
         let known = directory.person(person).filter(|p| p.active).ok_or(GatewayError::NotFound("person"))?;
@@ -162,6 +163,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::StepUp`].
     pub async fn begin_further_key(&self, human: &Human) -> Result<serde_json::Value, GatewayError> {
+        self.require_console(human)?;
         self.require_step_up(human)?;
         self.creation_options(human.person).await
     }
@@ -171,6 +173,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::StepUp`], [`GatewayError::Unauthenticated`] with the reason.
     pub async fn finish_further_key(&self, human: &Human, label: &str, response: &[u8]) -> Result<(), GatewayError> {
+        self.require_console(human)?;
         self.require_step_up(human)?;
         let enrolled = self.enrolled(response, label).await?;
         if enrolled.login.person() != human.person {
@@ -216,6 +219,10 @@ impl Gateway {
     pub async fn finish_step_up(&self, human: &Human, response: &[u8]) -> Result<(), GatewayError> {
         let login = self.login(response).await?;
         let session = human.session.step_up(&login).map_err(refused)?;
+        // Whoever signed out in the meantime stays out.
+        if self.store.take(&human.token.vault_key()).await?.is_none() {
+            return Err(refused(IdentityError::Expired("session")));
+        }
         self.keep_session(&human.token, &session).await
     }
 
@@ -232,11 +239,26 @@ impl Gateway {
         let directory = self.store.directory();
         let now = self.store.now();
         identity::chain_of_session(&session, &directory, now).map_err(refused)?;
-        if let Some(touched) = session.touched(now) {
-            self.keep_session(&token, &touched).await?;
-        }
+        // A session is not written back when it is used: that could undo a sign-out that runs at the same time. It
+        // ends a working day after its passkey was last used.
         let name = directory.person(session.person).map(|person| person.name.clone()).unwrap_or_default();
         Ok(Human { person: session.person, name, session, token })
+    }
+
+    /// Whether a session that was admitted a while ago would be admitted still. Looking does not prolong it.
+    ///
+    /// # Errors
+    /// Store failures.
+    pub async fn is_signed_in(&self, human: &Human) -> Result<bool, GatewayError> {
+        let Some(bytes) = self.store.look(&human.token.vault_key()).await? else { return Ok(false) };
+        let Ok(session) = Session::read(&bytes, &human.token) else { return Ok(false) };
+        Ok(identity::chain_of_session(&session, &self.store.directory(), self.store.now()).is_ok())
+    }
+
+    /// Whether this human has used a passkey recently enough for what asks for a step-up.
+    #[must_use]
+    pub fn is_stepped_up(&self, human: &Human) -> bool {
+        human.session.is_stepped_up(self.store.now())
     }
 
     /// Ends a session.
@@ -289,6 +311,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::StepUp`], [`GatewayError::NotFound`] for an unknown code.
     pub async fn confirm_cli_login(&self, human: &Human, code: &str) -> Result<(), GatewayError> {
+        self.require_console(human)?;
         self.require_step_up(human)?;
         let unknown = || GatewayError::NotFound("sign-in code");
         let pointer = self.store.take(&format!("cli-code/{code}")).await?.ok_or_else(unknown)?;
@@ -317,6 +340,15 @@ impl Gateway {
             return Err(refused(IdentityError::Expired("sign-in")));
         }
         Ok(login.session)
+    }
+
+    /// The command line's session can be read by whatever runs as its human, an agent included. It proposes; it
+    /// makes no keys, lets nobody in, and reviews nothing.
+    pub(crate) fn require_console(&self, human: &Human) -> Result<(), GatewayError> {
+        match human.session.kind {
+            SessionKind::Console => Ok(()),
+            SessionKind::Cli => Err(GatewayError::Forbidden("do this in the console, with your passkey".to_owned())),
+        }
     }
 
     pub(crate) fn require_step_up(&self, human: &Human) -> Result<(), GatewayError> {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use domain::Refusal;
 use domain::approval::{Approval, Command};
+use domain::directory::Directory;
 use domain::evaluation::{DecidingRule, Decision, Evaluation};
 use domain::grant::{Permit, Redemption};
 use domain::id::{ActionId, GrantId};
+use domain::principal::{Chain, Principal};
 use store::{Effect, Recorded, StoreError, Summary};
 
 use crate::{Gateway, GatewayError, limits, risk};
@@ -68,12 +70,17 @@ impl Gateway {
         let prior = self.store.prior(action.chain().caller, &summary.shape).await?;
         let facts = risk::facts(action.parts(), summary.approval.case().evaluation.facts.clone(), prior);
         let (mut evaluation, _) = self.evaluate(action, facts, &directory)?;
-        if let Some(runner) = self.runner(action.parts().point)
+        let mut deny = |id: &str, why: String| -> Result<(), GatewayError> {
+            evaluation.decision = Decision::Deny;
+            evaluation.rules = vec![DecidingRule { id: id.parse()?, why }];
+            Ok(())
+        };
+        if let Err(error) = still_known(action.chain(), &directory) {
+            deny("countersign.caller-gone", error.to_string())?;
+        } else if let Some(runner) = self.runner(action.parts().point)
             && let Err(why) = runner.stands(action)
         {
-            let id = "countersign.target-changed".parse()?;
-            evaluation.decision = Decision::Deny;
-            evaluation.rules = vec![DecidingRule { id, why }];
+            deny("countersign.target-changed", why)?;
         }
         Ok(evaluation)
     }
@@ -91,5 +98,14 @@ impl Gateway {
             Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether whoever asked is still let in: what a disabled agent, or one whose sponsor has left, was allowed is
+/// void.
+fn still_known(chain: &Chain, directory: &Directory) -> Result<(), identity::IdentityError> {
+    match chain.caller {
+        Principal::Agent(agent) => identity::chain_of_agent(agent, directory).map(|_| ()),
+        Principal::Person(person) => identity::chain_of_person(person, directory).map(|_| ()),
     }
 }

@@ -10,7 +10,7 @@ use domain::digest::{Blob, Digest};
 use domain::entry;
 use domain::id::{ActionId, GroupName, PersonId, QuestionId};
 use domain::principal::Principal;
-use domain::requirement::Assurance;
+use domain::requirement::{Assurance, Separation};
 use domain::review::{CheckedReview, SignedReview};
 use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
 use domain::time::Span;
@@ -55,6 +55,12 @@ impl Gateway {
         if may_see(&summary, &directory, human.person) { Ok(summary) } else { Err(GatewayError::NotFound("approval")) }
     }
 
+    /// Whether this person may see an approval; see [`Gateway::approval_for`].
+    #[must_use]
+    pub fn may_see(&self, summary: &Summary, person: PersonId) -> bool {
+        may_see(summary, &self.store.directory(), person)
+    }
+
     /// What this person may do about an approval, and why.
     #[must_use]
     pub fn standing(&self, summary: &Summary, person: PersonId) -> Standing {
@@ -77,8 +83,10 @@ impl Gateway {
             Principal::Agent(agent) => directory.agent(agent).is_some_and(|agent| agent.sponsor == person),
             Principal::Person(caller) => caller == person,
         };
-        let solo = requirement.separation == domain::requirement::Separation::None && chain.only_sponsors(person);
-        if (chain.contains(person) || controls) && !(solo && !summary.action.parts().resource.is_production()) {
+        let solo = requirement.separation == Separation::None
+            && chain.only_sponsors(person)
+            && !summary.action.parts().resource.is_production();
+        if (chain.contains(person) || controls) && !solo {
             let why = "you stand on this action's chain; somebody else must review it";
             return Standing { may_approve: false, may_deny: true, group: None, why_not: Some(why.to_owned()) };
         }
@@ -216,10 +224,7 @@ impl Gateway {
         let Some(requirement) = summary.approval.case().evaluation.requirement().cloned() else {
             return Err(Refusal::Stale.into());
         };
-        // A session of the command line proposes and never reviews.
-        if human.session.kind != identity::SessionKind::Console {
-            return Err(GatewayError::Forbidden("review in the console, with your passkey".to_owned()));
-        }
+        self.require_console(human)?;
         let proof = identity::review_proof(response).map_err(refused)?;
         let signed = SignedReview { statement: bytes.clone(), proof };
         let directory = self.store.directory();

@@ -20,7 +20,7 @@ use crate::limits::{ASSERTION_CLAIM, ASSERTION_LIFETIME, CLOCK_SKEW, JTI_LIMIT_B
 const WHAT: &str = "client assertion";
 
 /// Checks a client assertion: signed with `EdDSA` by the enrolled key of the one agent that it names
-/// as issuer and subject, for one of `audiences` alone, in its time, by an agent and for a sponsor who are active.
+/// as issuer and subject, for one of `audiences` alone, in its time; the agent and its sponsor are active.
 ///
 /// `audiences` are the names under which this deployment is asked for tokens: its origin and its
 /// token endpoint's URL, compared byte for byte. None allows nothing. Nothing of the claims but the

@@ -1,13 +1,13 @@
 //! From a proved identity to the chain of everybody behind it, as the directory knows them now.
 //!
-//! These four functions are the only makers of a chain out of a credential, so that nobody who has left, and no
-//! agent that is disabled or answers to nobody, is let in anywhere.
+//! These four functions are the only makers of a chain out of a credential, so that nobody who has left,
+//! and no agent that is disabled or answers to nobody, is let in anywhere.
 //!
 //! **Acting for a human** (RFC 8693, nested `act`: the subject is the human, the outermost `act` the
 //! current agent) has its place here: a fifth function, which takes the checked proof of that human's
 //! consent beside the agent and adds a link with [`domain::principal::Role::Subject`], and one with
-//! [`domain::principal::Role::Delegate`] for each agent between. The proof is the point. An agent that could merely
-//! *name* the human it acts for would take that human's review away from itself, and so choose its
+//! [`domain::principal::Role::Delegate`] for each agent between. The proof is the point. An agent that could
+//! merely *name* the human it acts for would take that human's review away from itself, and so choose its
 //! reviewers. Until such a proof is checked, the claims `act` and `may_act` are refused rather than
 //! passed over: a chain that lost a link would let that human review.
 

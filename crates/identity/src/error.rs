@@ -133,8 +133,8 @@ pub enum IdentityError {
 
 impl IdentityError {
     /// What an outsider may read. Until somebody has proved a key, every refusal has one and the same
-    /// text: whether the agent, the person or the passkey exists is not for them to learn. Whoever has proved it is
-    /// told what to do.
+    /// text: whether the agent, the person or the passkey exists is not for them to learn. Whoever
+    /// has proved it is told what to do.
     #[must_use]
     pub fn public(&self) -> String {
         match self {

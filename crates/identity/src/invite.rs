@@ -14,7 +14,8 @@ use crate::error::IdentityError;
 use crate::limits::{INVITE_LIFETIME, SECRET_BYTES};
 use crate::secret::Secret;
 
-/// An invite. Look it up to show the page and to draw the challenge; take it out when the passkey is enrolled.
+/// An invite. Look it up to show the page and to draw the challenge; take it out when the passkey is
+/// enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Invite {

@@ -35,8 +35,8 @@ pub struct Passkeys<'a> {
 }
 
 impl Passkeys<'_> {
-    /// Checks the answer of `navigator.credentials.create()` against the challenge that was drawn for it and
-    /// taken out of the vault. The new key speaks for nobody until the directory has it.
+    /// Checks the answer of `navigator.credentials.create()` against the challenge that was drawn for it
+    /// and taken out of the vault. The new key speaks for nobody until the directory has it.
     ///
     /// # Errors
     /// [`IdentityError::OtherCeremony`] where the challenge was not drawn for an enrolment,
@@ -81,8 +81,8 @@ impl Passkeys<'_> {
     ///
     /// # Errors
     /// [`IdentityError::OtherCeremony`] where the challenge was drawn for an enrolment,
-    /// [`IdentityError::Expired`], [`IdentityError::PasskeyUnknown`], [`IdentityError::OtherPerson`] where the
-    /// authenticator names another person than the directory or another steps up than should,
+    /// [`IdentityError::Expired`], [`IdentityError::PasskeyUnknown`], [`IdentityError::OtherPerson`] where
+    /// the authenticator names another person than the directory or another steps up than should,
     /// [`IdentityError::Passkey`] with the reason of the check.
     pub fn login(&self, pending: &Pending, response: &[u8]) -> Result<Login, IdentityError> {
         let expected = match pending.ceremony {

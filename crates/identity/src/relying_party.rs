@@ -9,8 +9,8 @@ const HOST_LIMIT_BYTES: usize = 253;
 /// The longest label of a host name, in bytes (RFC 1035 §2.3.4).
 const LABEL_LIMIT_BYTES: usize = 63;
 
-/// The relying party of a public URL such as `https://countersign.example` or `http://localhost:7676`: its id is
-/// the host, its one origin the URL as browsers serialise it.
+/// The relying party of a public URL such as `https://countersign.example` or `http://localhost:7676`: its
+/// id is the host, its one origin the URL as browsers serialise it.
 ///
 /// # Errors
 /// [`IdentityError::PublicUrl`], saying what to write instead, for what browsers do not give passkeys to: an

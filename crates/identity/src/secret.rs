@@ -42,6 +42,11 @@ impl Secret {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.0))
     }
 
+    /// Another secret, which follows from this one and does not give it away.
+    pub(crate) fn derived(&self, purpose: &[u8]) -> Self {
+        Self(Sha256::new_with_prefix(purpose).chain_update(self.0).finalize().into())
+    }
+
     /// Whether this text is the secret, in a time that does not depend on how much of it is right.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {

@@ -1,8 +1,8 @@
 //! A human's session: in the console's cookie or in the command line's keeping.
 //!
 //! The holder has `<person>.<32 random bytes>`; the vault has the session, sealed, under
-//! `session/<person>/<hash>`. So the key follows from the token, the token does not follow from the key, and all
-//! sessions of a person are forgotten by one prefix.
+//! `session/<person>/<hash>`. So the key follows from the token, the token does not follow from the key,
+//! and all sessions of a person are forgotten by one prefix.
 
 use std::fmt;
 
@@ -112,24 +112,28 @@ impl Session {
 
     /// The session as seen now, where that is worth a write: [`SESSION_TOUCH`] after the last one.
     ///
-    /// Writing it back may undo a sign-out that ran at the same time, so write it back only after the
-    /// request was answered from a fresh look, or not at all.
+    /// Writing it back undoes a sign-out that ran between the look and the write; who has left is refused
+    /// all the same ([`crate::chain_of_session`]).
     #[must_use]
     pub fn touched(&self, now: Timestamp) -> Option<Self> {
         (now >= self.last_seen.after(SESSION_TOUCH)).then(|| Self { last_seen: now, ..self.clone() })
     }
 
     /// Whether its person has used a passkey within [`STEP_UP_FRESHNESS`].
+    ///
+    /// The command line's session can be fresh too ([`Session::for_cli`]), and whatever runs as its human can
+    /// read its token, an agent too: what makes somebody stronger than they were (another passkey, say) asks
+    /// for [`SessionKind::Console`] besides.
     #[must_use]
     pub fn is_stepped_up(&self, now: Timestamp) -> bool {
         self.is_live(now) && now < self.authenticated_at.after(STEP_UP_FRESHNESS)
     }
 
-    /// The same human's session for the command line, which they let in just now: it ends when this one would,
-    /// and is as fresh as this one is.
+    /// The same human's session for the command line, which they let in just now: it ends when this one
+    /// would, is as fresh as this one is, and shares no secret with it.
     #[must_use]
     pub fn for_cli(&self) -> Self {
-        Self { kind: SessionKind::Cli, ..self.clone() }
+        Self { kind: SessionKind::Cli, csrf: self.csrf.derived(b"countersign/cli/v1\n"), ..self.clone() }
     }
 
     /// The session after its person has used a passkey again.

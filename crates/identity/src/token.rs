@@ -1,7 +1,7 @@
 //! An agent's access token: a short-lived JWT that the gateway mints and the gateway verifies.
 //!
 //! HMAC-SHA256, and not a signature: mint and verifier are one program (or several with one key), and
-//! each proxied request verifies one. HMAC takes about 1 µs where Ed25519 takes about 30, and nobody
+//! each proxied request verifies one. HMAC takes a microsecond or two where Ed25519 takes tens, and nobody
 //! else can verify the token, so nobody else can come to accept an agent's token as a credential of
 //! their own. The header is one constant text, compared and never parsed: there is no algorithm to confuse.
 

@@ -15,8 +15,12 @@ use domain::time::Timestamp;
 use domain::verb::{VOCABULARY, VerbGroup};
 
 use crate::evaluate::Question;
-use crate::rule::{Effect, Rule, Terms};
+use crate::rule::{BUILTIN_PREFIX, Effect, Rule, Terms};
+use crate::schema::{CONFIG_ENVIRONMENT, CONFIG_TARGET};
 use crate::set::PolicySet;
+
+/// The verbs by which a deployment is repaired.
+const REPAIRS: [&str; 2] = ["config.policy", "config.group"];
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +51,7 @@ impl PolicySet {
     /// what estimates let run, a set that nobody could replace. The worst comes first.
     #[must_use]
     pub fn check(&self, directory: &Directory) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.replaceable(directory).into_iter().collect();
+        let mut findings: Vec<Finding> = REPAIRS.iter().filter_map(|verb| self.repairable(verb, directory)).collect();
         findings.extend(self.permits_something());
         findings.extend(self.never_match().iter().map(|(id, why)| {
             let rule = self.rule(id);
@@ -71,10 +75,11 @@ impl PolicySet {
         findings
     }
 
-    /// Whether an administrator could still ask for another set: one that denies that locks everybody out.
-    fn replaceable(&self, directory: &Directory) -> Option<Finding> {
+    /// Whether an administrator could still repair the deployment: a set that denies or holds that for nobody
+    /// locks everybody out.
+    fn repairable(&self, verb: &str, directory: &Directory) -> Option<Finding> {
         let admin = directory.members(&GroupName::admins()).next()?;
-        let draft = asking_for_policy(admin.id)?;
+        let draft = repair(verb, admin.id)?;
         let facts: Facts = [
             ("matched".to_owned(), Fact::Bool(true)),
             ("parsed".to_owned(), Fact::Bool(true)),
@@ -83,9 +88,22 @@ impl PolicySet {
         .into();
         let question = Question { action: &draft, digest: Digest::of(Purpose::Action, b""), facts: &facts, directory };
         let answer = self.answer(&question);
-        let rules = answer.rules.iter().map(|rule| format!("`{}`", rule.id)).collect::<Vec<_>>().join(", ");
-        (answer.decision == Decision::Deny).then(|| {
-            found(Severity::Error, None, format!("under this set {rules} denies applying another one, so nobody could repair it; except `config.policy`"))
+        let in_the_way: Vec<String> = match &answer.decision {
+            Decision::Permit => Vec::new(),
+            Decision::Deny => answer.rules.iter().map(|rule| format!("`{}`", rule.id)).collect(),
+            Decision::NeedsReview(requirement) => requirement
+                .holds
+                .iter()
+                // The built-in hold is the deployment's own quorum; a deployment of one person has another way.
+                .filter(|hold| !hold.rule.as_str().starts_with(BUILTIN_PREFIX))
+                .filter(|hold| !hold.any_of.iter().any(|quorum| is_staffed(quorum, requirement.assurance, directory)))
+                .map(|hold| format!("`{}`", hold.rule))
+                .collect(),
+        };
+        (!in_the_way.is_empty()).then(|| {
+            let rules = in_the_way.join(", ");
+            let message = format!("under this set {rules} stops `{verb}`, by which an administrator would repair the deployment; exclude `{verb}` or add reviewers first");
+            found(Severity::Error, None, message)
         })
     }
 
@@ -93,6 +111,10 @@ impl PolicySet {
         let permits = self.rules().any(|rule| rule.effect == Effect::Permit && rule.line.is_some());
         (!permits).then(|| found(Severity::Warning, None, "no rule permits anything, so everything is denied; add a permit".to_owned()))
     }
+}
+
+fn is_staffed(quorum: &Quorum, assurance: Assurance, directory: &Directory) -> bool {
+    reviewers(&quorum.group, assurance, directory).len() >= usize::from(quorum.count)
 }
 
 /// Whether enough people can lift the hold, for every agent and whatever its sponsor.
@@ -170,8 +192,8 @@ fn found(severity: Severity, rule: Option<&Rule>, message: String) -> Finding {
     Finding { severity, rule: rule.map(|rule| rule.id.clone()), line: rule.and_then(|rule| rule.line), message }
 }
 
-/// The action of an administrator who would replace this set.
-fn asking_for_policy(admin: PersonId) -> Option<Draft> {
+/// The action of an administrator who would repair the deployment.
+fn repair(verb: &str, admin: PersonId) -> Option<Draft> {
     let nothing = Digest::of(Purpose::Definition, b"");
     Some(Draft {
         v: 1,
@@ -179,13 +201,13 @@ fn asking_for_policy(admin: PersonId) -> Option<Draft> {
         point: Point::Rest,
         level: Level::Enforced,
         chain: Chain::person(admin),
-        verb: "config.policy".parse().ok()?,
-        resource: Resource { name: "policy".to_owned(), environment: "prod".parse().ok()?, labels: [].into() },
-        target: Target { name: "countersign".parse().ok()?, definition: nothing },
+        verb: verb.parse().ok()?,
+        resource: Resource { name: "repair".to_owned(), environment: CONFIG_ENVIRONMENT.parse().ok()?, labels: [].into() },
+        target: Target { name: CONFIG_TARGET.parse().ok()?, definition: nothing },
         credential: None,
         session: [].into(),
         run: None,
-        reason: Some("another policy set".to_owned()),
+        reason: Some("repair".to_owned()),
         payload: nothing,
     })
 }

@@ -19,6 +19,7 @@ mod request;
 pub mod facts;
 pub mod schema;
 mod load;
+mod shape;
 pub mod rule;
 mod annotations;
 mod syntax;

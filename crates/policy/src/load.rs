@@ -13,8 +13,9 @@ use miette::Diagnostic;
 
 use crate::LoadError;
 use crate::annotations::Annotations;
-use crate::rule::{Effect, RULE_LIMIT_BYTES, RULES_LIMIT, Rule};
+use crate::rule::{Effect, RULES_LIMIT, Rule};
 use crate::schema::schema;
+use crate::shape;
 use crate::syntax::{self, Reads};
 
 /// The rules that stand before every deployment's own.
@@ -43,8 +44,20 @@ pub(crate) fn digest(text: &str) -> Digest {
     running.finish()
 }
 
-/// Loads the built-in rules and these.
+/// Parsing and validating recurse: about 10 KiB for each operator of a rule in a debug build.
+const LOAD_STACK_BYTES: usize = 32 << 20;
+
+/// Loads the built-in rules and these, on a stack that holds what [`shape`] lets through.
 pub(crate) fn load(text: &str) -> Result<LoadedSet, Vec<LoadError>> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("policy-load".to_owned()).stack_size(LOAD_STACK_BYTES);
+        let failed = |what: String| vec![LoadError::whole(what, "try again; report it if it stays so")];
+        let load = thread.spawn_scoped(scope, || load_here(text)).map_err(|error| failed(format!("no thread to load on: {error}")))?;
+        load.join().map_err(|_| failed("the loader panicked".to_owned()))?
+    })
+}
+
+fn load_here(text: &str) -> Result<LoadedSet, Vec<LoadError>> {
     let mut rules = read(BUILTIN, true)?;
     rules.extend(read(text, false)?);
     rules.sort_by(|a, b| a.rule.id.cmp(&b.rule.id));
@@ -54,9 +67,9 @@ pub(crate) fn load(text: &str) -> Result<LoadedSet, Vec<LoadError>> {
 
 /// Parses one text and lints each of its rules.
 fn read(text: &str, builtin: bool) -> Result<Vec<Loaded>, Vec<LoadError>> {
-    limits(text)?;
+    before_parsing(text)?;
     let set: cedar::PolicySet = text.parse().map_err(|errors| parse_errors(text, &errors))?;
-    let mut errors = hidden_characters(text);
+    let mut errors = Vec::new();
     if set.num_of_templates() > 0 {
         errors.push(LoadError::whole("the text holds a template (`?principal` or `?resource`)", "write the rule out; templates are not linked"));
     }
@@ -79,11 +92,13 @@ fn read(text: &str, builtin: bool) -> Result<Vec<Loaded>, Vec<LoadError>> {
     if errors.is_empty() { Ok(rules) } else { Err(errors) }
 }
 
-fn limits(text: &str) -> Result<(), Vec<LoadError>> {
+fn before_parsing(text: &str) -> Result<(), Vec<LoadError>> {
     if text.len() > DOCUMENT_LIMIT_BYTES {
         return Err(vec![LoadError::whole(format!("the text has {} bytes", text.len()), format!("the limit is {DOCUMENT_LIMIT_BYTES}"))]);
     }
-    Ok(())
+    let mut errors = hidden_characters(text);
+    errors.extend(shape::check(text));
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// A reviewer of the set must see what the engine reads.
@@ -125,9 +140,6 @@ fn lint(text: &str, offset: usize, policy: &cedar::Policy, builtin: bool) -> Res
         let error = LoadError::at(text, offset, message, help);
         if name.is_empty() { error } else { error.of(name) }
     };
-    if policy.to_cedar().is_none_or(|own| own.len() > RULE_LIMIT_BYTES) {
-        return Err(vec![said(("the rule is too long".to_owned(), format!("the limit is {RULE_LIMIT_BYTES} bytes; split it")))]);
-    }
     let json = policy.to_json().map_err(|error| vec![said((format!("Cedar cannot read it back: {error}"), "simplify the rule".to_owned()))])?;
     let reads = syntax::reads(&json);
     let mut faults: Vec<(String, String)> = policy.entity_literals().iter().filter_map(literal_fault).collect();

@@ -8,6 +8,12 @@ use domain::verb::{VOCABULARY, VerbGroup};
 
 use crate::LoadError;
 
+/// The target on which the deployment itself is changed (`config.*`).
+pub const CONFIG_TARGET: &str = "countersign";
+/// The environment of such changes. It does not say production, so that rules on production, and solo
+/// evaluation's refusal of production, do not catch the deployment's own set-up by accident.
+pub const CONFIG_ENVIRONMENT: &str = "countersign";
+
 const TYPES: &str = include_str!("schema.cedarschema");
 
 /// The whole schema as text, for `countersign policy schema` and for editors.

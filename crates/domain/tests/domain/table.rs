@@ -40,7 +40,7 @@ fn cancel(by: Principal) -> Command {
 }
 
 fn redeem(approval: &Approval, action: &Action) -> Command {
-    let fresh = held(action, held_for_two());
+    let fresh = approval.case().evaluation.clone();
     Command::Redeem(Permit::issue(approval, action, fresh, &origin(), &Desk::open(), grant(1)).unwrap())
 }
 

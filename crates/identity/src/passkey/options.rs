@@ -14,8 +14,8 @@ const TIMEOUT_MILLISECONDS: u64 = PASSKEY_CHALLENGE_LIFETIME.seconds() * 1_000;
 
 impl Passkeys<'_> {
     /// `PublicKeyCredentialCreationOptionsJSON` for a new passkey: discoverable, with user
-    /// verification, on an authenticator that has none of this person's yet. No attestation is asked for, and none
-    /// is believed.
+    /// verification, on an authenticator that has none of this person's yet. No attestation is asked for,
+    /// and none is believed.
     #[must_use]
     pub fn creation_options(&self, person: &Person, pending: &Pending) -> Value {
         let algorithms: Vec<Value> =

@@ -83,7 +83,9 @@ proptest! {
     }
 
     #[test]
-    fn session_and_invite_tokens_have_one_text(text in spliced(SessionToken::new(person(BOB), [9; 32]).expose())) {
+    fn session_and_invite_tokens_have_one_text(
+        text in spliced(SessionToken::new(person(BOB), [9; 32]).expose()),
+    ) {
         if let Ok(token) = SessionToken::read(&text) {
             prop_assert_eq!(token.expose(), text.as_str());
         }

@@ -93,6 +93,16 @@ fn a_step_up_is_fresh_for_five_minutes() {
 }
 
 #[test]
+fn the_command_lines_session_is_no_more_than_the_one_it_came_from() {
+    let console = session();
+    let cli = console.for_cli();
+    assert_eq!((cli.kind, cli.person, &cli.key), (SessionKind::Cli, console.person, &console.key));
+    assert_eq!((cli.ends(), cli.created), (console.ends(), console.created));
+    assert!(cli.is_stepped_up(later(299)) && !cli.is_stepped_up(later(300)));
+    assert!(!cli.csrf.matches(&console.csrf.expose()));
+}
+
+#[test]
 fn a_forms_token_is_compared_whole_and_not_printed() {
     let session = session();
     assert!(session.csrf.matches(&b64([3; 32])));

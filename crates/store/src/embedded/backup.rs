@@ -38,10 +38,7 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
             }
         }
     }
-    // One file that stands alone, without a write-ahead log beside it.
-    copy.execute_batch("PRAGMA journal_mode = DELETE;")?;
-    copy.close().map_err(|(_, error)| error)?;
-    Ok(())
+    close_alone(copy)
 }
 
 /// What a restore came to.
@@ -104,22 +101,30 @@ fn check(
     accept_loss: bool,
 ) -> Result<(Head, Option<String>), StoreError> {
     let verifier = config.signer.verifier();
-    let connection = schema::open_reader(copy)?;
+    // Brings an older release's backup forward.
+    let connection = schema::open_writer(copy)?;
     let found: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
         return Err(corrupt(format!("the backup's pages: {found}")));
     }
-    schema::check_version(&connection)?;
     let head = audit_log::audit(&connection, &config.origin, verifier, &config.sealing_key)?;
     let log = LogState::load(&connection, &config.origin, verifier)?;
     let anchor = Anchor::new(&config.anchor_path)?.read(verifier)?;
     let loss = open::check_anchor(&connection, &log, anchor)?;
-    let loss = loss.map(|loss| loss.refusal());
-    match loss {
+    close_alone(connection)?;
+    match loss.map(|loss| loss.refusal()) {
         Some(refusal) if !accept_loss => Err(StoreError::LogStopped(refusal)),
         loss => Ok((head, loss)),
     }
+}
+
+/// Leaves one file that stands alone, without a write-ahead log beside it.
+fn close_alone(connection: Connection) -> Result<(), StoreError> {
+    connection.flush_prepared_statement_cache();
+    connection.execute_batch("PRAGMA journal_mode = DELETE;")?;
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(())
 }
 
 fn exists(path: &Path) -> StoreError {

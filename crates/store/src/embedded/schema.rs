@@ -160,7 +160,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// The schema's version, unless a newer release made it.
-pub(super) fn check_version(connection: &Connection) -> Result<usize, StoreError> {
+fn check_version(connection: &Connection) -> Result<usize, StoreError> {
     let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found <= MIGRATIONS.len() {
         return Ok(found);

@@ -24,7 +24,7 @@ use super::batch::Batch;
 use super::log::{self, HeadRow, LogState};
 use super::writer::{Job, job};
 use super::{Shared, vault};
-use crate::{StoreError, Wake, limits};
+use crate::{StoreError, Wake};
 
 /// So many failures in a row stop the log.
 const FAILURES_LIMIT: u32 = 3;

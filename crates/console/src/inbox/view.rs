@@ -1,0 +1,216 @@
+//! The inbox as a page.
+
+use domain::requirement::Progress;
+use domain::verb::VerbGroup;
+use maud::{Markup, html};
+
+use super::{Inbox, Mine, Row, Stage, Tab};
+use crate::{limits, words};
+
+/// The page's title: how many wait.
+pub(crate) fn title(mine: usize) -> String {
+    if mine == 0 { "Inbox".to_owned() } else { format!("({mine}) Inbox") }
+}
+
+/// The page.
+pub(crate) fn page(inbox: &Inbox) -> Markup {
+    html! {
+        div.inbox-head {
+            h1 { "Inbox" }
+            p.live id="live" data-state="on" { span.dot aria-hidden="true" {} span.live-word { "Live" } }
+        }
+        div id="inbox" data-tab=(word(inbox.tab)) { (list(inbox)) }
+        p.keys.dim.fine { kbd { "j" } kbd { "k" } " move  " kbd { "Enter" } " opens" }
+    }
+}
+
+/// What is replaced when something moves.
+pub(crate) fn list(inbox: &Inbox) -> Markup {
+    html! {
+        div id="inbox-list" data-title=(title(inbox.mine)) {
+            nav.tabs aria-label="Which requests" {
+                (tab(inbox, Tab::Mine, Some(inbox.mine), "Waiting for me"))
+                (tab(inbox, Tab::All, Some(inbox.open), "All open"))
+                (tab(inbox, Tab::Done, None, "Done"))
+            }
+            @if inbox.tab != Tab::Done { (glance(inbox)) }
+            @if inbox.rows.is_empty() { (empty(inbox.tab)) } @else {
+                ol.rows { @for row in &inbox.rows { (row_view(row, inbox)) } }
+            }
+            @if inbox.more {
+                p.dim { "There are more open requests than this page looks through; decide some, or use the command line." }
+            }
+            @if let Some(older) = inbox.older {
+                p { a.button href={ "/?tab=done&after=" (older) } { "Older" } }
+            }
+        }
+    }
+}
+
+fn word(tab: Tab) -> &'static str {
+    match tab {
+        Tab::Mine => "mine",
+        Tab::All => "all",
+        Tab::Done => "done",
+    }
+}
+
+fn tab(inbox: &Inbox, tab: Tab, count: Option<usize>, name: &str) -> Markup {
+    html! {
+        a href={ "/?tab=" (word(tab)) } aria-current=[(tab == inbox.tab).then_some("page")]
+            data-some[count.is_some_and(|n| n > 0) && tab == Tab::Mine] {
+            @if let Some(count) = count { span.count { (count) } } " " span { (name) }
+        }
+    }
+}
+
+/// The state in one line.
+fn glance(inbox: &Inbox) -> Markup {
+    html! {
+        @if inbox.open > 0 {
+            p.glance {
+                @if let Some(next) = inbox.next {
+                    span { "Next lapses in " (words::until(next, inbox.now)) }
+                }
+                @if inbox.production > 0 {
+                    span { b.prod-count { (inbox.production) } " in production" }
+                }
+                @if inbox.mine == 0 { span { "None of the open ones waits for you" } }
+            }
+        }
+    }
+}
+
+fn empty(tab: Tab) -> Markup {
+    html! {
+        section.empty {
+            @match tab {
+                Tab::Mine => {
+                    h2 { "Nothing waits for you" }
+                    p {
+                        "A request appears here the moment that an agent tries something that a rule holds for a group of yours. "
+                        "Nobody needs to reload: this page hears of it by itself."
+                    }
+                    p.dim { "Which actions are held stands in the " a href="/policy" { "policy" } ". Try one: send a " code { "DELETE" } " through a route as one of your " a href="/agents" { "agents" } "." }
+                },
+                Tab::All => {
+                    h2 { "Nothing is open" }
+                    p { "No agent waits for anybody. Requests that you may review, and those of your own agents, stand here while they are open." }
+                },
+                Tab::Done => {
+                    h2 { "Nothing has ended yet" }
+                    p { "Requests that ran, were denied, lapsed or were taken back stand here, each with its receipt." }
+                },
+            }
+        }
+    }
+}
+
+fn row_view(row: &Row, inbox: &Inbox) -> Markup {
+    html! {
+        li.row data-level=(level(row.risk)) data-mine[row.mine != Mine::Nothing] {
+            a id={ "r-" (row.id) } href={ "/approvals/" (row.id) } {
+                span.row-what {
+                    (verb_chip(row.verb, row.group)) " "
+                    span.resource { (words::shown(&row.resource)) }
+                }
+                span.row-risk { (risk_meter(row.risk)) }
+                span.row-where {
+                    (environment_badge(&row.environment, row.production))
+                    " " (row.target) " · " (words::outside(&row.agent))
+                }
+                @if let Some((why, more)) = &row.why {
+                    span.row-why {
+                        (words::outside(why))
+                        @if *more > 0 { span.dim { " and " (words::counted(*more, "more rule")) } }
+                    }
+                }
+                span.row-state { (state(row, inbox)) }
+            }
+        }
+    }
+}
+
+fn state(row: &Row, inbox: &Inbox) -> Markup {
+    html! {
+        @match row.stage {
+            Stage::Waiting(until) => {
+                (progress(&row.missing))
+                @if row.question { span.chip data-tone="ask" { @if row.mine == Mine::Answer { "Answer asked of you" } @else { "Question open" } } }
+                span.left { (words::until(until, inbox.now)) " left" }
+            },
+            Stage::Approved(until) => {
+                span.chip data-tone="good" { "Approved" }
+                span.left { "to be run within " (words::until(until, inbox.now)) }
+            },
+            Stage::Running => { span.chip data-tone="good" { "Running" } },
+            Stage::Ended(how, at) => {
+                span.chip data-tone=(tone(how)) { (capital(how)) }
+                span.left { (words::ago(at, inbox.now)) }
+            },
+        }
+    }
+}
+
+fn tone(how: &str) -> &'static str {
+    match how {
+        "succeeded" => "good",
+        "failed" | "denied" => "bad",
+        "unknown" => "ask",
+        _ => "plain",
+    }
+}
+
+/// The word with its first letter as a capital.
+pub(crate) fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
+/// Which reviews are missing: filled circles for those that came.
+pub(crate) fn progress(missing: &[Progress]) -> Markup {
+    html! {
+        @for part in missing {
+            span.progress {
+                span.circles aria-hidden="true" {
+                    @for n in 0..part.need.min(5) { span.circle data-full[n < part.have] {} }
+                }
+                " " (part.have) " of " (part.need) " " span.dim { (part.group) }
+            }
+        }
+    }
+}
+
+/// The verb, coloured by what kind of effect it has.
+pub(crate) fn verb_chip(verb: &str, group: VerbGroup) -> Markup {
+    html! { span.verb data-group=(group.as_str()) { (verb) } }
+}
+
+/// Where it stands; production is loud.
+pub(crate) fn environment_badge(environment: &str, production: bool) -> Markup {
+    html! { span.env data-production[production] { (environment) @if production && !matches!(environment, "prod" | "production") { " · production" } } }
+}
+
+/// The score and its bar.
+pub(crate) fn risk_meter(score: i64) -> Markup {
+    html! {
+        span.risk data-level=(level(score)) {
+            span.visually-hidden { "Risk " }
+            b { (score) }
+            svg.bar viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" {
+                rect.track width="100" height="6" rx="3" {}
+                rect.fill width=(score.clamp(0, 100)) height="6" rx="3" {}
+            }
+        }
+    }
+}
+
+pub(crate) fn level(score: i64) -> &'static str {
+    if score >= limits::HIGH_RISK {
+        "high"
+    } else if score >= limits::RAISED_RISK {
+        "raised"
+    } else {
+        "low"
+    }
+}

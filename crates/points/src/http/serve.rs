@@ -1,0 +1,175 @@
+//! Connections: HTTP/1.1 and HTTP/2, plain or over TLS, each with limits, and an orderly end.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::point::{HttpPoint, Shared};
+use super::reply::{Body, Problem};
+
+/// The most connections at once; more wait to be accepted.
+const CONNECTIONS_LIMIT: usize = 32_768;
+/// How long a client may take to send a request's head.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a TLS handshake may take.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long open connections get when the point stops.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(25);
+/// The most streams of one HTTP/2 connection at once.
+const STREAMS_LIMIT: u32 = 256;
+/// The largest head of a request, in bytes: the first line and all headers.
+const HEAD_LIMIT_BYTES: usize = 128 << 10;
+/// The pause after the system refused a connection (too many open files, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the point cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A certificate or key that cannot be used.
+    #[error("cannot use `{file}` for TLS: {why}")]
+    Tls {
+        /// Which file.
+        file: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The TLS settings for a certificate chain and its key, both PEM.
+///
+/// # Errors
+/// Files that cannot be read, or do not fit each other.
+pub fn tls_config(certificate: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, ServeError> {
+    let bad = |file: &Path, why: String| ServeError::Tls { file: file.display().to_string(), why };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| bad(certificate, error.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|error| bad(certificate, error.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+impl HttpPoint {
+    /// Serves until `stop`, then lets open requests finish.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        stop: impl Future<Output = ()> + Send,
+    ) {
+        let acceptor = tls.map(TlsAcceptor::from);
+        let places = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
+        let graceful = GracefulShutdown::new();
+        tokio::pin!(stop);
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let stream = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                () = &mut stop => break,
+            };
+            let (shared, acceptor, watcher) = (Arc::clone(&self.shared), acceptor.clone(), graceful.watcher());
+            tokio::spawn(async move {
+                greet(shared, stream, acceptor, watcher).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        let _ = tokio::time::timeout(DRAIN_PATIENCE, graceful.shutdown()).await;
+    }
+}
+
+async fn greet(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    watcher: Watcher,
+) {
+    let _ = stream.set_nodelay(true);
+    match acceptor {
+        None => converse(shared, stream, watcher).await,
+        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => converse(shared, stream, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        },
+    }
+}
+
+async fn converse<S>(shared: Arc<Shared>, stream: S, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, std::convert::Infallible>(shared.handle(request).await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(HEAD_LIMIT_BYTES)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_LIMIT)
+        .max_header_list_size(u32::try_from(HEAD_LIMIT_BYTES).unwrap_or(u32::MAX));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+/// Joins both sides of an upgraded connection, once each has switched.
+pub(super) fn join_upgrade(
+    mut response: Response<Incoming>,
+    caller: Option<hyper::upgrade::OnUpgrade>,
+) -> Response<Body> {
+    let Some(caller) = caller else {
+        let why = "the target switched protocols and the caller's connection cannot";
+        return Problem::new(StatusCode::BAD_GATEWAY, "upgrade-failed", why).into_response();
+    };
+    let target = hyper::upgrade::on(&mut response);
+    let upgrade = response.headers().get(http::header::UPGRADE).cloned();
+    tokio::spawn(async move {
+        match tokio::try_join!(caller, target) {
+            Ok((caller, target)) => {
+                let (mut caller, mut target) = (TokioIo::new(caller), TokioIo::new(target));
+                if let Err(error) = tokio::io::copy_bidirectional(&mut caller, &mut target).await {
+                    tracing::debug!(%error, "an upgraded connection ended badly");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "an upgrade failed"),
+        }
+    });
+    let mut response = super::answer::clean(response);
+    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("upgrade"));
+    if let Some(upgrade) = upgrade {
+        response.headers_mut().insert(http::header::UPGRADE, upgrade);
+    }
+    response
+}
