@@ -25,7 +25,7 @@ use crate::frame::{Frame, Page, Room};
 use crate::limits;
 use crate::viewer::SignedIn;
 
-pub(crate) use view::{list as list_view, title};
+pub(crate) use view::{capital, environment_badge, level, list as list_view, page as page_view, progress, risk_meter, title, verb_chip};
 
 /// The states in which something can still happen.
 const OPEN: [&str; 3] = ["pending", "approved", "executing"];

@@ -60,7 +60,8 @@ pub(crate) enum Graphql {
 #[must_use]
 pub fn read(content_type: Option<&str>, content_encoding: Option<&str>, body: &[u8]) -> Reading {
     let (media, charset) = content_type.map_or((None, None), media_type);
-    let mut reading = Reading { media, kind: Kind::Opaque, parsed: false, json_problem: None, method_override: None };
+    let mut reading =
+        Reading { media, kind: Kind::Opaque, parsed: false, json_problem: None, method_override: None };
     if body.is_empty() {
         reading.kind = Kind::Empty;
         reading.parsed = true;
@@ -96,7 +97,9 @@ pub fn read(content_type: Option<&str>, content_encoding: Option<&str>, body: &[
 
 /// Whether a parameter of this name changes the method, in frameworks that let it.
 pub(crate) fn changes_the_method(name: &str) -> bool {
-    ["_method", "x-http-method-override", "x-http-method"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    ["_method", "x-http-method-override", "x-http-method"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Looks for keys that stand twice in one object, at any depth; every number is let through.
@@ -134,9 +137,18 @@ pub enum JsonProblem {
 ///
 /// # Errors
 /// A batch of more than one request.
-pub(crate) fn graphql(method: &str, query: &Query, reading: &Reading, body: &[u8]) -> Result<Graphql, Refusal> {
-    let in_query: Vec<&String> =
-        query.pairs().iter().filter(|(name, _)| name.eq_ignore_ascii_case("query")).map(|(_, text)| text).collect();
+pub(crate) fn graphql(
+    method: &str,
+    query: &Query,
+    reading: &Reading,
+    body: &[u8],
+) -> Result<Graphql, Refusal> {
+    let in_query: Vec<&String> = query
+        .pairs()
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("query"))
+        .map(|(_, text)| text)
+        .collect();
     let text = std::str::from_utf8(body).unwrap_or_default();
     // Some servers read the query first and some the body: a document stands in one of them.
     let document = match (in_query.as_slice(), reading.kind) {
@@ -178,13 +190,20 @@ impl Announced {
         match media {
             None => Self::Nothing,
             Some(media) if media.ends_with("/json") || media.ends_with("+json") => Self::Json,
-            Some("application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines") => {
-                Self::JsonLines
-            }
+            Some(
+                "application/x-ndjson"
+                | "application/ndjson"
+                | "application/jsonl"
+                | "application/x-jsonlines",
+            ) => Self::JsonLines,
             Some("application/x-www-form-urlencoded") => Self::Form,
             Some("application/graphql") => Self::Graphql,
             Some("application/xml" | "application/yaml" | "application/toml") => Self::Text,
-            Some(media) if media.starts_with("text/") || media.ends_with("+xml") || media.ends_with("+yaml") => Self::Text,
+            Some(media)
+                if media.starts_with("text/") || media.ends_with("+xml") || media.ends_with("+yaml") =>
+            {
+                Self::Text
+            }
             Some(_) => Self::Other,
         }
     }
@@ -211,7 +230,8 @@ impl Reading {
             Err(_) => {
                 self.parsed = false;
                 // Broken escapes hide nothing from a framework that mends them.
-                self.method_override = text.to_ascii_lowercase().contains("_method=").then(|| "_method".to_owned());
+                self.method_override =
+                    text.to_ascii_lowercase().contains("_method=").then(|| "_method".to_owned());
             }
         }
     }

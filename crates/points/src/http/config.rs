@@ -345,8 +345,10 @@ impl Route {
             return Classified { verb, resource_name, labels, matched: false, operation: None, near };
         };
         labels.extend(operation.labels.clone());
-        let resource_name =
-            compiled.naming.as_ref().map_or_else(|| path.as_str().to_owned(), |naming| naming.fill(&captures));
+        let resource_name = compiled
+            .naming
+            .as_ref()
+            .map_or_else(|| path.as_str().to_owned(), |naming| naming.fill(&captures));
         let operation = Some((compiled.index, operation));
         Classified { verb: compiled.verb, resource_name, labels, matched: true, operation, near }
     }
@@ -357,8 +359,9 @@ impl Route {
 
     fn candidates<'r>(&'r self, method: &'r str) -> impl Iterator<Item = &'r Compiled> {
         self.compiled.iter().filter(move |compiled| {
-            self.operation(compiled)
-                .is_some_and(|operation| operation.method == method || (method == "HEAD" && operation.method == "GET"))
+            self.operation(compiled).is_some_and(|operation| {
+                operation.method == method || (method == "HEAD" && operation.method == "GET")
+            })
         })
     }
 
@@ -366,12 +369,19 @@ impl Route {
         let has = |name: &String, value: &String| {
             query.pairs().iter().any(|(given, text)| given == name && (value == "*" || text == value))
         };
-        self.operation(compiled).is_some_and(|operation| operation.query.iter().all(|(name, value)| has(name, value)))
+        self.operation(compiled)
+            .is_some_and(|operation| operation.query.iter().all(|(name, value)| has(name, value)))
     }
 
     /// An operation that would win over `hit` if the path were read leniently, or whose query's conditions
     /// the query answers twice or in other letters.
-    fn near(&self, method: &str, path: &CanonicalPath, query: &Query, hit: Option<&Compiled>) -> Option<&Operation> {
+    fn near(
+        &self,
+        method: &str,
+        path: &CanonicalPath,
+        query: &Query,
+        hit: Option<&Compiled>,
+    ) -> Option<&Operation> {
         let loose = template::loosened(path);
         let rank = hit.map(|hit| hit.template.rank());
         let found = self.candidates(method).find(|compiled| {
@@ -409,13 +419,18 @@ impl Route {
             hosts.push(host);
         }
         let prefix = settings.prefix.as_deref().map(check_prefix).transpose()?;
-        let upstream = Upstream::read(&settings.upstream).map_err(|why| bad("upstream", &settings.upstream, why))?;
+        let upstream =
+            Upstream::read(&settings.upstream).map_err(|why| bad("upstream", &settings.upstream, why))?;
         check_labels("labels", &settings.labels)?;
         if let Some(credential) = &mut settings.credential {
             credential.check()?;
         }
         check_span("wait", settings.wait, WAIT_MAX)?;
-        check_span("retry_window", settings.retry_window, Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS))?;
+        check_span(
+            "retry_window",
+            settings.retry_window,
+            Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS),
+        )?;
         check_bytes("body_limit", settings.body_limit, BODY_LIMIT_MAX_BYTES)?;
         check_bytes("result_limit", settings.result_limit, RESULT_LIMIT_MAX_BYTES)?;
         check_names("strip_headers", &mut settings.strip_headers)?;
@@ -459,7 +474,9 @@ impl Route {
             Relation::Disjoint | Relation::Narrower | Relation::Wider => Ok(()),
             // Left to right still decides, but a reader of the route should not have to know who wins.
             Relation::Crossing if one.verb == two.verb && first.labels == second.labels => Ok(()),
-            Relation::Crossing => ambiguous("some paths fit both; give both the same verb, or add an operation for those paths and take one of these out"),
+            Relation::Crossing => ambiguous(
+                "some paths fit both; give both the same verb, or add an operation for those paths and take one of these out",
+            ),
             Relation::Same => {
                 let apart = |name: &String, value: &String| {
                     second.query.get(name).is_some_and(|other| other != value && other != "*" && value != "*")
@@ -497,26 +514,45 @@ impl Operation {
     fn compile(&self, index: usize, settings: &Settings) -> Result<Compiled, BadRoute> {
         let setting = |name: &str| format!("operations.{index}.{name}");
         if !is_method(&self.method) || matches!(self.method.as_str(), "TRACE" | "TRACK" | "CONNECT") {
-            return Err(bad(setting("method"), &self.method, "a method in capital letters that is passed on is expected"));
+            return Err(bad(
+                setting("method"),
+                &self.method,
+                "a method in capital letters that is passed on is expected",
+            ));
         }
         let template = Template::read(&self.path).map_err(|why| bad(setting("path"), &self.path, why))?;
         if template.is_opaque() && !settings.opaque_slashes {
-            return Err(bad(setting("path"), &self.path, "an encoded slash is matched only with `opaque_slashes = true`"));
+            return Err(bad(
+                setting("path"),
+                &self.path,
+                "an encoded slash is matched only with `opaque_slashes = true`",
+            ));
         }
         let naming = match &self.resource {
             Some(text) => Some(
-                Naming::read(text, &template.variables()).map_err(|why| bad(setting("resource"), text, why))?,
+                Naming::read(text, &template.variables())
+                    .map_err(|why| bad(setting("resource"), text, why))?,
             ),
             None => None,
         };
         let verb = self.verb.unwrap_or_else(|| Verb::of_method(&self.method));
         if !verb.as_str().starts_with("http.") || verb.as_str() == "http.upgrade" {
-            return Err(bad(setting("verb"), verb.as_str(), "a verb of HTTP such as `http.destroy` is expected"));
+            return Err(bad(
+                setting("verb"),
+                verb.as_str(),
+                "a verb of HTTP such as `http.destroy` is expected",
+            ));
         }
         limit(setting("query"), self.query.len(), QUERY_CONDITIONS_LIMIT, "parameters")?;
         let too_long = |text: &String| text.len() > LABEL_VALUE_LIMIT_BYTES;
-        if let Some((name, _)) = self.query.iter().find(|(name, value)| name.is_empty() || too_long(name) || too_long(value)) {
-            return Err(bad(setting("query"), name, format!("1 to {LABEL_VALUE_LIMIT_BYTES} bytes are expected")));
+        if let Some((name, _)) =
+            self.query.iter().find(|(name, value)| name.is_empty() || too_long(name) || too_long(value))
+        {
+            return Err(bad(
+                setting("query"),
+                name,
+                format!("1 to {LABEL_VALUE_LIMIT_BYTES} bytes are expected"),
+            ));
         }
         check_labels(&setting("labels"), &self.labels)?;
         for (key, value) in &self.labels {
@@ -557,19 +593,36 @@ impl Credential {
 
     fn check(&mut self) -> Result<(), BadRoute> {
         self.header = self.header.to_ascii_lowercase();
-        if !headers::is_plain_name(&self.header) || headers::is_never_forwarded(&self.header) && self.header != "authorization" {
-            return Err(bad("credential.header", &self.header, "a header for the upstream, such as `authorization`, is expected"));
+        if !headers::is_plain_name(&self.header)
+            || headers::is_never_forwarded(&self.header) && self.header != "authorization"
+        {
+            return Err(bad(
+                "credential.header",
+                &self.header,
+                "a header for the upstream, such as `authorization`, is expected",
+            ));
         }
         if self.format.len() > FORMAT_LIMIT_BYTES
             || self.format.matches("{secret}").count() != 1
             || !self.format.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         {
-            return Err(bad("credential.format", &self.format, "visible ASCII with `{secret}` once is expected"));
+            return Err(bad(
+                "credential.format",
+                &self.format,
+                "visible ASCII with `{secret}` once is expected",
+            ));
         }
         if let Some(user) = &self.basic_user {
-            let ok = !user.is_empty() && user.len() <= FORMAT_LIMIT_BYTES && !user.contains(':') && !user.contains(char::is_control);
+            let ok = !user.is_empty()
+                && user.len() <= FORMAT_LIMIT_BYTES
+                && !user.contains(':')
+                && !user.contains(char::is_control);
             if !ok || self.format != bearer() {
-                return Err(bad("credential.basic_user", user, "a user without `:`, and no `format` beside it, is expected"));
+                return Err(bad(
+                    "credential.basic_user",
+                    user,
+                    "a user without `:`, and no `format` beside it, is expected",
+                ));
             }
         }
         Ok(())
@@ -580,8 +633,17 @@ fn bad(setting: impl Into<String>, value: &str, why: impl Into<String>) -> BadRo
     BadRoute::Setting { setting: setting.into(), value: value.chars().take(80).collect(), why: why.into() }
 }
 
-fn limit(setting: impl Into<String>, actual: usize, limit: usize, unit: &'static str) -> Result<(), BadRoute> {
-    if actual > limit { Err(BadRoute::TooMany { setting: setting.into(), actual, limit, unit }) } else { Ok(()) }
+fn limit(
+    setting: impl Into<String>,
+    actual: usize,
+    limit: usize,
+    unit: &'static str,
+) -> Result<(), BadRoute> {
+    if actual > limit {
+        Err(BadRoute::TooMany { setting: setting.into(), actual, limit, unit })
+    } else {
+        Ok(())
+    }
 }
 
 fn document_limit(text: &str) -> Result<(), BadRoute> {
@@ -589,9 +651,14 @@ fn document_limit(text: &str) -> Result<(), BadRoute> {
 }
 
 fn check_prefix(text: &str) -> Result<CanonicalPath, BadRoute> {
-    let path = CanonicalPath::read(text.as_bytes()).map_err(|refusal| bad("prefix", text, refusal.to_string()))?;
+    let path =
+        CanonicalPath::read(text.as_bytes()).map_err(|refusal| bad("prefix", text, refusal.to_string()))?;
     if path.as_str() != text || path.is_opaque() || text.ends_with('/') {
-        return Err(bad("prefix", text, "leading segments such as `/orders`, without a slash at the end, are expected"));
+        return Err(bad(
+            "prefix",
+            text,
+            "leading segments such as `/orders`, without a slash at the end, are expected",
+        ));
     }
     Ok(path)
 }
@@ -604,11 +671,16 @@ fn check_labels(setting: &str, labels: &BTreeMap<String, String>) -> Result<(), 
     };
     for (key, value) in labels {
         if !key_fits(key) {
-            let why = format!("1 to {LABEL_KEY_LIMIT_BYTES} letters, digits, `-`, `_`, `.` and `/` are expected");
+            let why =
+                format!("1 to {LABEL_KEY_LIMIT_BYTES} letters, digits, `-`, `_`, `.` and `/` are expected");
             return Err(bad(setting, key, why));
         }
         if value.len() > LABEL_VALUE_LIMIT_BYTES || value.contains(char::is_control) {
-            return Err(bad(setting, value, format!("at most {LABEL_VALUE_LIMIT_BYTES} bytes without control characters are expected")));
+            return Err(bad(
+                setting,
+                value,
+                format!("at most {LABEL_VALUE_LIMIT_BYTES} bytes without control characters are expected"),
+            ));
         }
     }
     Ok(())

@@ -79,7 +79,9 @@ pub(crate) fn operations(document: &str) -> Option<Operations> {
                 }
                 rest = rest.get(end..)?;
             }
-            '!' | '$' | '&' | '.' | ':' | '=' | '@' | '|' | '-' | '+' | '0'..='9' if at != At::Start => rest = tail,
+            '!' | '$' | '&' | '.' | ':' | '=' | '@' | '|' | '-' | '+' | '0'..='9' if at != At::Start => {
+                rest = tail
+            }
             _ => return None,
         }
     }

@@ -33,37 +33,123 @@ pub struct Header {
 
 /// Headers that may stand once.
 const SINGLE: &[&str] = &[
-    "authorization", "content-encoding", "content-length", "content-location", "content-range", "content-type",
-    "countersign-reason", "countersign-run", "date", "expect", "from", "host", "idempotency-key",
-    "if-modified-since", "if-range", "if-unmodified-since", "max-forwards", "origin", "proxy-authorization",
-    "range", "referer", "te", "traceparent", "transfer-encoding", "upgrade", "user-agent",
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "countersign-reason",
+    "countersign-run",
+    "date",
+    "expect",
+    "from",
+    "host",
+    "idempotency-key",
+    "if-modified-since",
+    "if-range",
+    "if-unmodified-since",
+    "max-forwards",
+    "origin",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "te",
+    "traceparent",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 ];
 
 /// Headers that speak to us or of this connection, and never go on under their own name: hop-by-hop ones
 /// (RFC 9110, section 7.6.1), those that frame the message, and the caller's credential.
 const OURS: &[&str] = &[
-    "authorization", "connection", "content-length", "expect", "host", "http2-settings", "keep-alive",
-    "te", "trailer", "transfer-encoding", "upgrade",
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Headers by which proxies tell a server who is calling, from where, or for which path.
 const IDENTITY: &[&str] = &[
-    "cf-connecting-ip", "client-ip", "fastly-client-ip", "forwarded", "forwarded-for", "front-end-https",
-    "oidc-claims", "remote-addr", "remote-email", "remote-groups", "remote-name", "remote-user",
-    "teleport-jwt-assertion", "true-client-ip", "x-anonymous-consumer", "x-apigateway-api-userinfo",
-    "x-auth-email", "x-auth-groups", "x-auth-roles", "x-auth-user", "x-auth-username", "x-client-dn",
-    "x-client-ip", "x-cluster-client-ip", "x-email", "x-endpoint-api-userinfo", "x-groups", "x-host",
-    "x-id-token", "x-proxy-user", "x-real-ip", "x-remote-addr", "x-remote-ip", "x-roles", "x-user", "x-userid",
-    "x-userinfo", "x-username",
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "front-end-https",
+    "oidc-claims",
+    "remote-addr",
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-user",
+    "teleport-jwt-assertion",
+    "true-client-ip",
+    "x-anonymous-consumer",
+    "x-apigateway-api-userinfo",
+    "x-auth-email",
+    "x-auth-groups",
+    "x-auth-roles",
+    "x-auth-user",
+    "x-auth-username",
+    "x-client-dn",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-email",
+    "x-endpoint-api-userinfo",
+    "x-groups",
+    "x-host",
+    "x-id-token",
+    "x-proxy-user",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-roles",
+    "x-user",
+    "x-userid",
+    "x-userinfo",
+    "x-username",
 ];
 
 /// The same, by how their names begin.
 const IDENTITY_PREFIXES: &[&str] = &[
-    "cf-access-", "countersign-", "impersonate-", "oidc-claim-", "proxy-", "ssl-client-", "tailscale-user-",
-    "x-amzn-oidc-", "x-auth-request-", "x-authenticated-", "x-authentik-", "x-client-cert", "x-consumer-",
-    "x-countersign-", "x-credential-", "x-envoy-", "x-forwarded", "x-goog-authenticated-user-", "x-goog-iap-",
-    "x-identity", "x-ms-client-principal", "x-original-", "x-originating-", "x-pomerium-", "x-remote-user",
-    "x-rewrite-", "x-ssl-", "x-user-", "x-webauth-",
+    "cf-access-",
+    "countersign-",
+    "impersonate-",
+    "oidc-claim-",
+    "proxy-",
+    "ssl-client-",
+    "tailscale-user-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-authentik-",
+    "x-client-cert",
+    "x-consumer-",
+    "x-countersign-",
+    "x-credential-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-identity",
+    "x-ms-client-principal",
+    "x-original-",
+    "x-originating-",
+    "x-pomerium-",
+    "x-remote-user",
+    "x-rewrite-",
+    "x-ssl-",
+    "x-user-",
+    "x-webauth-",
 ];
 
 /// Headers that change the method behind the first line's back.
@@ -71,9 +157,23 @@ const METHOD_OVERRIDES: &[&str] = &["x-http-method", "x-http-method-override", "
 
 /// Headers that differ from one try of a call to the next and do not change what it does.
 const VOLATILE: &[&str] = &[
-    "b3", "baggage", "date", "request-id", "sentry-trace", "traceparent", "tracestate", "uber-trace-id",
-    "x-amzn-trace-id", "x-b3-parentspanid", "x-b3-sampled", "x-b3-spanid", "x-b3-traceid",
-    "x-cloud-trace-context", "x-correlation-id", "x-request-id", "x-trace-id",
+    "b3",
+    "baggage",
+    "date",
+    "request-id",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "uber-trace-id",
+    "x-amzn-trace-id",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-spanid",
+    "x-b3-traceid",
+    "x-cloud-trace-context",
+    "x-correlation-id",
+    "x-request-id",
+    "x-trace-id",
 ];
 
 /// Whether the name has only small letters, digits and `-`: no other goes on.
@@ -199,7 +299,10 @@ impl<'h> Checked<'h> {
 
     /// All values under a name.
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'h [u8]> {
-        self.headers.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| trim(value))
+        self.headers
+            .iter()
+            .filter(move |(given, _)| given.eq_ignore_ascii_case(name))
+            .map(|(_, value)| trim(value))
     }
 
     pub(crate) fn one(&self, name: &str) -> Option<&'h [u8]> {
@@ -224,7 +327,9 @@ impl<'h> Checked<'h> {
         };
         match (self.one("transfer-encoding"), length) {
             (Some(_), Some(_)) => Err(Refusal::TwoLengths),
-            (Some(coding), None) if self.version == Version::HTTP_11 && coding.eq_ignore_ascii_case(b"chunked") => {
+            (Some(coding), None)
+                if self.version == Version::HTTP_11 && coding.eq_ignore_ascii_case(b"chunked") =>
+            {
                 Ok(Framing::Chunked)
             }
             (Some(_), None) => Err(Refusal::TransferEncoding),
@@ -253,7 +358,9 @@ impl<'h> Checked<'h> {
     fn upgrade(&self, route: &Route) -> Result<Option<String>, Refusal> {
         let names = self.items("upgrade");
         match names.as_slice() {
-            [] if self.items("connection").iter().any(|name| name == "upgrade") => Err(Refusal::Upgrade(String::new())),
+            [] if self.items("connection").iter().any(|name| name == "upgrade") => {
+                Err(Refusal::Upgrade(String::new()))
+            }
             [] => Ok(None),
             [name] if self.version == Version::HTTP_11 && route.settings().allow_upgrade.contains(name) => {
                 Ok(Some(name.clone()))
@@ -344,19 +451,22 @@ impl<'h> Checked<'h> {
     fn run(&self) -> Result<Option<String>, Refusal> {
         if let Some(value) = self.one("countersign-run") {
             let text = std::str::from_utf8(value).unwrap_or_default();
-            if text.is_empty() || text.len() > RUN_LIMIT_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            if text.is_empty() || text.len() > RUN_LIMIT_BYTES || !text.bytes().all(|b| b.is_ascii_graphic())
+            {
                 let why = "is expected to be 1 to 256 visible ASCII characters without spaces";
                 return Err(Refusal::OurHeader { header: "Countersign-Run", why });
             }
             return Ok(Some(text.to_owned()));
         }
-        let trace = self.one("traceparent").and_then(|value| std::str::from_utf8(value).ok()).and_then(|value| {
-            let (version, rest) = value.split_once('-')?;
-            let (trace, _) = rest.split_once('-')?;
-            let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-            let sound = version.len() == 2 && hex(version) && version != "ff" && trace.len() == 32 && hex(trace);
-            (sound && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
-        });
+        let trace =
+            self.one("traceparent").and_then(|value| std::str::from_utf8(value).ok()).and_then(|value| {
+                let (version, rest) = value.split_once('-')?;
+                let (trace, _) = rest.split_once('-')?;
+                let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                let sound =
+                    version.len() == 2 && hex(version) && version != "ff" && trace.len() == 32 && hex(trace);
+                (sound && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
+            });
         Ok(trace)
     }
 }
@@ -399,10 +509,13 @@ impl Preferences {
 fn reason(value: &[u8]) -> Result<String, Refusal> {
     let refused = |why| Refusal::OurHeader { header: "Countersign-Reason", why };
     let bytes = match value.split_first_chunk::<7>() {
-        Some((head, rest)) if head.eq_ignore_ascii_case(b"utf-8''") => percent_encoding::percent_decode(rest).collect(),
+        Some((head, rest)) if head.eq_ignore_ascii_case(b"utf-8''") => {
+            percent_encoding::percent_decode(rest).collect()
+        }
         _ => value.to_vec(),
     };
-    let text = String::from_utf8(bytes).map_err(|_| refused("is expected to be UTF-8, or `UTF-8''` and escapes (RFC 8187)"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| refused("is expected to be UTF-8, or `UTF-8''` and escapes (RFC 8187)"))?;
     if text.len() > REASON_LIMIT_BYTES {
         return Err(refused("is longer than 2000 bytes"));
     }
@@ -413,7 +526,8 @@ fn reason(value: &[u8]) -> Result<String, Refusal> {
 fn idempotency(value: &[u8]) -> Result<String, Refusal> {
     let text = std::str::from_utf8(value).unwrap_or_default();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    if text.is_empty() || text.len() > IDEMPOTENCY_LIMIT_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+    if text.is_empty() || text.len() > IDEMPOTENCY_LIMIT_BYTES || !text.bytes().all(|b| b.is_ascii_graphic())
+    {
         let why = "is expected to be 1 to 255 visible ASCII characters without spaces";
         return Err(Refusal::OurHeader { header: "Idempotency-Key", why });
     }
@@ -434,7 +548,23 @@ fn folded(name: &str) -> String {
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
 fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
-        || matches!(b, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        || matches!(
+            b,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 fn trim(value: &[u8]) -> &[u8] {

@@ -32,7 +32,9 @@ impl Route {
         }
         match check_json(json) {
             Ok(()) | Err(JsonProblem::Alike) => {}
-            Err(problem @ (JsonProblem::Twice(_) | JsonProblem::Syntax(_))) => return Err(bad(problem.to_string())),
+            Err(problem @ (JsonProblem::Twice(_) | JsonProblem::Syntax(_))) => {
+                return Err(bad(problem.to_string()));
+            }
         }
         let document: Value = serde_json::from_str(json).map_err(|error| bad(error.to_string()))?;
         let paths = document
@@ -47,10 +49,13 @@ impl Route {
                 return Err(bad(format!("`{path}` is a `$ref`; bundle the document first")));
             }
             for (method, operation) in item.iter().filter(|(key, _)| METHODS.contains(&key.as_str())) {
-                let operation = operation.as_object().ok_or_else(|| bad(format!("`{method} {path}` is no operation")))?;
+                let operation =
+                    operation.as_object().ok_or_else(|| bad(format!("`{method} {path}` is no operation")))?;
                 operations.push(read(path, method, item, operation)?);
             }
         }
+        // Whatever order the reader of JSON keeps: one document gives one route, and so one digest.
+        operations.sort_by(|one, two| (&one.path, &one.method).cmp(&(&two.path, &two.method)));
         if operations.len() > OPERATIONS_LIMIT {
             return Err(BadRoute::TooMany {
                 setting: "operations".to_owned(),
@@ -63,7 +68,12 @@ impl Route {
     }
 }
 
-fn read(path: &str, method: &str, item: &Map<String, Value>, operation: &Map<String, Value>) -> Result<Operation, BadRoute> {
+fn read(
+    path: &str,
+    method: &str,
+    item: &Map<String, Value>,
+    operation: &Map<String, Value>,
+) -> Result<Operation, BadRoute> {
     let extension = |name: &str| match operation.get(name).or_else(|| item.get(name)) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -72,7 +82,9 @@ fn read(path: &str, method: &str, item: &Map<String, Value>, operation: &Map<Str
     let method = method.to_ascii_uppercase();
     let verb = match extension("x-countersign-verb")? {
         None => Verb::of_method(&method),
-        Some(text) => text.parse().map_err(|error| BadRoute::OpenApi(format!("`{method} {path}`: {error}")))?,
+        Some(text) => {
+            text.parse().map_err(|error| BadRoute::OpenApi(format!("`{method} {path}`: {error}")))?
+        }
     };
     Ok(Operation {
         method,

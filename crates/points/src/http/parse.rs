@@ -36,7 +36,9 @@ pub struct RequestHead {
 
 impl From<&http::request::Parts> for RequestHead {
     fn from(parts: &http::request::Parts) -> Self {
-        let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.as_str().to_owned(), value.as_bytes().to_vec());
+        let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.as_str().to_owned(), value.as_bytes().to_vec())
+        };
         Self {
             method: parts.method.as_str().to_owned(),
             target: parts.uri.to_string().into_bytes(),
@@ -270,10 +272,13 @@ impl ParsedRequest {
             return Err(Refusal::BodyTooLarge(settings.body_limit));
         }
         match self.framing() {
-            Framing::Length(stated) if stated != actual => return Err(Refusal::LengthDiffers { actual, stated }),
+            Framing::Length(stated) if stated != actual => {
+                return Err(Refusal::LengthDiffers { actual, stated });
+            }
             Framing::Length(_) | Framing::Chunked | Framing::Unstated => {}
         }
-        let reading = body::read(self.sifted.content_type.as_deref(), self.sifted.content_encoding.as_deref(), bytes);
+        let reading =
+            body::read(self.sifted.content_type.as_deref(), self.sifted.content_encoding.as_deref(), bytes);
         if let Some(name) = &reading.method_override {
             return Err(Refusal::MethodOverride(name.clone()));
         }
@@ -341,7 +346,9 @@ pub(crate) fn check_method(method: &str) -> Result<(), Refusal> {
     match method {
         "CONNECT" => Err(Refusal::Connect),
         "TRACE" | "TRACK" | "DEBUG" | "PRI" => Err(Refusal::MethodRefused(method.to_owned())),
-        method if !is_method(method) => Err(Refusal::Method(method.chars().take(METHOD_LIMIT_BYTES).collect())),
+        method if !is_method(method) => {
+            Err(Refusal::Method(method.chars().take(METHOD_LIMIT_BYTES).collect()))
+        }
         _ => Ok(()),
     }
 }

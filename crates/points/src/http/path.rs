@@ -39,7 +39,7 @@ impl CanonicalPath {
     pub fn read(raw: &[u8]) -> Result<Self, Refusal> {
         let rest = raw.strip_prefix(b"/").ok_or(Refusal::TargetForm)?;
         let count = rest.split(|byte| *byte == b'/').count();
-        if count > SEGMENTS_LIMIT + 1 {
+        if rest.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count() > SEGMENTS_LIMIT {
             return Err(Refusal::TargetTooLong("number of segments", SEGMENTS_LIMIT));
         }
         let mut text = String::with_capacity(raw.len());
@@ -259,9 +259,22 @@ fn check_decoded(text: &str) -> Result<(), Refusal> {
 fn is_path_look_alike(c: char) -> bool {
     matches!(
         c,
-        '\u{2024}' | '\u{2025}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f5}' | '\u{29f8}'
-            | '\u{fe52}' | '\u{fe54}' | '\u{fe68}' | '\u{fe6a}' | '\u{ff05}' | '\u{ff0e}' | '\u{ff0f}'
-            | '\u{ff1b}' | '\u{ff3c}'
+        '\u{2024}'
+            | '\u{2025}'
+            | '\u{2044}'
+            | '\u{2215}'
+            | '\u{2216}'
+            | '\u{29f5}'
+            | '\u{29f8}'
+            | '\u{fe52}'
+            | '\u{fe54}'
+            | '\u{fe68}'
+            | '\u{fe6a}'
+            | '\u{ff05}'
+            | '\u{ff0e}'
+            | '\u{ff0f}'
+            | '\u{ff1b}'
+            | '\u{ff3c}'
     )
 }
 

@@ -39,12 +39,17 @@ pub fn payload_parts(request: &ParsedRequest, body: Option<&[u8]>) -> Vec<Part> 
 /// (trace ids, dates), the others by name. For the retry key only; what runs are the stored fields.
 #[must_use]
 pub fn retry_parts(request: &ParsedRequest, body: Option<&[u8]>) -> Vec<Part> {
-    let mut steady: Vec<&Header> = request.headers().iter().filter(|header| !headers::is_volatile(&header.name)).collect();
+    let mut steady: Vec<&Header> =
+        request.headers().iter().filter(|header| !headers::is_volatile(&header.name)).collect();
     steady.sort_by(|one, two| one.name.cmp(&two.name));
     parts(request, steady.into_iter(), body)
 }
 
-fn parts<'r>(request: &'r ParsedRequest, headers: impl Iterator<Item = &'r Header>, body: Option<&[u8]>) -> Vec<Part> {
+fn parts<'r>(
+    request: &'r ParsedRequest,
+    headers: impl Iterator<Item = &'r Header>,
+    body: Option<&[u8]>,
+) -> Vec<Part> {
     let text = |path: &str, value: &str| (path.to_owned(), value.as_bytes().to_vec());
     let mut parts = vec![
         text(METHOD, request.method()),
@@ -143,7 +148,11 @@ pub fn rebuild<'f>(fields: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Res
     })
 }
 
-fn text(path: &'static str, value: Option<&[u8]>, fits: impl Fn(&str) -> bool) -> Result<String, NotARequest> {
+fn text(
+    path: &'static str,
+    value: Option<&[u8]>,
+    fits: impl Fn(&str) -> bool,
+) -> Result<String, NotARequest> {
     let value = value.ok_or(NotARequest::Missing(path))?;
     let text = std::str::from_utf8(value).ok().filter(|text| fits(text));
     text.map(str::to_owned).ok_or_else(|| NotARequest::Value(path.to_owned()))

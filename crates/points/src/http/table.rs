@@ -57,7 +57,9 @@ type Places = (Vec<Option<Authority>>, Option<CanonicalPath>);
 
 impl RouteTable {
     /// The table of the directory's routes. Documents that another point owns are passed over.
-    pub fn build<'d>(routes: impl IntoIterator<Item = (&'d TargetName, &'d RouteDocument)>) -> (Self, Vec<RouteError>) {
+    pub fn build<'d>(
+        routes: impl IntoIterator<Item = (&'d TargetName, &'d RouteDocument)>,
+    ) -> (Self, Vec<RouteError>) {
         let mut table = Self::default();
         let mut errors = Vec::new();
         let mut lost: Option<Claim> = None;
@@ -91,7 +93,11 @@ impl RouteTable {
     ///
     /// # Errors
     /// No route, or one that is out of order.
-    pub fn pick(&self, host: &Authority, path: &CanonicalPath) -> Result<(Arc<Standing>, CanonicalPath), Refusal> {
+    pub fn pick(
+        &self,
+        host: &Authority,
+        path: &CanonicalPath,
+    ) -> Result<(Arc<Standing>, CanonicalPath), Refusal> {
         let without_port = host.without_port();
         let prefixes = [Some(host), Some(&without_port), None]
             .into_iter()
@@ -173,7 +179,9 @@ fn read(name: &TargetName, document: &RouteDocument) -> Result<Standing, String>
 /// Whether the document says that another point owns it.
 fn is_elsewhere(text: &str) -> bool {
     let point = canonical::read_value(text.as_bytes()).ok().and_then(|value| value.get("point").cloned());
-    point.and_then(|point| serde_json::from_value::<Point>(point).ok()).is_some_and(|point| point != Point::Http)
+    point
+        .and_then(|point| serde_json::from_value::<Point>(point).ok())
+        .is_some_and(|point| point != Point::Http)
 }
 
 /// The places of a document that is otherwise out of order.
@@ -182,9 +190,10 @@ fn places(text: &str) -> Option<Places> {
     let settings = value.as_object()?;
     let hosts = match settings.get("hosts") {
         None => Vec::new(),
-        Some(Value::Array(hosts)) => {
-            hosts.iter().map(|host| Authority::read(host.as_str()?.as_bytes()).map(Some)).collect::<Option<Vec<_>>>()?
-        }
+        Some(Value::Array(hosts)) => hosts
+            .iter()
+            .map(|host| Authority::read(host.as_str()?.as_bytes()).map(Some))
+            .collect::<Option<Vec<_>>>()?,
         Some(_) => return None,
     };
     let prefix = match settings.get("prefix") {

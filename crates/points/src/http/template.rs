@@ -79,7 +79,9 @@ impl Template {
         if names.len() > VARIABLES_LIMIT {
             return Err(format!("a template has at most {VARIABLES_LIMIT} variables"));
         }
-        if let Some(twice) = names.iter().enumerate().find(|(at, name)| names.iter().skip(at + 1).any(|n| n == *name)) {
+        if let Some(twice) =
+            names.iter().enumerate().find(|(at, name)| names.iter().skip(at + 1).any(|n| n == *name))
+        {
             return Err(format!("the variable `{}` stands twice", twice.1));
         }
         Ok(template)
@@ -147,7 +149,10 @@ impl Template {
                 }
                 Segment::Variable { before, after, .. } => {
                     let (before, after) = (loosen(before), loosen(after));
-                    if part.len() <= before.len() + after.len() || !part.starts_with(&before) || !part.ends_with(&after) {
+                    if part.len() <= before.len() + after.len()
+                        || !part.starts_with(&before)
+                        || !part.ends_with(&after)
+                    {
                         return false;
                     }
                 }
@@ -195,10 +200,14 @@ impl Segment {
     fn relation(&self, other: &Self) -> Relation {
         match (self, other) {
             (Self::Literal(one), Self::Literal(two)) if one == two => Relation::Same,
-            (Self::Literal(text), Self::Variable { before, after, .. }) if between(text, before, after).is_some() => {
+            (Self::Literal(text), Self::Variable { before, after, .. })
+                if between(text, before, after).is_some() =>
+            {
                 Relation::Narrower
             }
-            (Self::Variable { before, after, .. }, Self::Literal(text)) if between(text, before, after).is_some() => {
+            (Self::Variable { before, after, .. }, Self::Literal(text))
+                if between(text, before, after).is_some() =>
+            {
                 Relation::Wider
             }
             (Self::Variable { before, after, .. }, Self::Variable { before: before2, after: after2, .. }) => {
@@ -217,9 +226,8 @@ impl Segment {
             (Self::Rest(_), Self::Rest(_)) => Relation::Same,
             (Self::Rest(_), Self::Literal(_) | Self::Variable { .. }) => Relation::Wider,
             (Self::Literal(_) | Self::Variable { .. }, Self::Rest(_)) => Relation::Narrower,
-            (Self::Literal(_), Self::Literal(_) | Self::Variable { .. }) | (Self::Variable { .. }, Self::Literal(_)) => {
-                Relation::Disjoint
-            }
+            (Self::Literal(_), Self::Literal(_) | Self::Variable { .. })
+            | (Self::Variable { .. }, Self::Literal(_)) => Relation::Disjoint,
         }
     }
 }
@@ -257,7 +265,8 @@ impl Naming {
     /// In words: a variable that the path does not have or that stands twice, stray braces, text that is not
     /// visible ASCII, or a limit.
     pub fn read(text: &str, known: &[&str]) -> Result<Self, String> {
-        if text.is_empty() || text.len() > TEMPLATE_LIMIT_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        if text.is_empty() || text.len() > TEMPLATE_LIMIT_BYTES || !text.bytes().all(|b| b.is_ascii_graphic())
+        {
             return Err(format!("1 to {TEMPLATE_LIMIT_BYTES} visible ASCII characters are expected"));
         }
         let mut pieces = Vec::new();
@@ -295,7 +304,9 @@ impl Naming {
     /// The name with what the path's variables took.
     #[must_use]
     pub fn fill(&self, captures: &Captures<'_>) -> String {
-        let value = |name: &str| captures.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str());
+        let value = |name: &str| {
+            captures.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
+        };
         let text = |piece| match piece {
             &Piece::Text(ref text) => text.as_str(),
             Piece::Variable(name) => value(name),
@@ -333,7 +344,8 @@ fn read_segment(part: &str) -> Result<(Segment, bool), String> {
         }
         return Ok((Segment::Literal(text), opaque));
     };
-    let (name, after) = rest.split_once('}').ok_or_else(|| format!("`{part}` has a `{{` that is not closed"))?;
+    let (name, after) =
+        rest.split_once('}').ok_or_else(|| format!("`{part}` has a `{{` that is not closed"))?;
     if after.contains(['{', '}']) || before.contains('}') {
         return Err(format!("`{part}` has more than one variable in a segment"));
     }

@@ -96,6 +96,8 @@ fn check(more: &str, text: &str) -> String {
 
 /// The headers that go on, `name: value` each.
 fn forwarded(request: &ParsedRequest) -> Vec<String> {
-    let line = |header: &super::headers::Header| format!("{}: {}", header.name, String::from_utf8_lossy(&header.value));
+    let line = |header: &super::headers::Header| {
+        format!("{}: {}", header.name, String::from_utf8_lossy(&header.value))
+    };
     request.headers().iter().map(line).collect()
 }

@@ -25,7 +25,10 @@ impl Authority {
             Some(rest) => {
                 let (address, rest) = rest.split_once(']')?;
                 let address: Ipv6Addr = address.parse().ok()?;
-                (format!("[{address}]"), rest.strip_prefix(':').or(if rest.is_empty() { None } else { Some("") }))
+                (
+                    format!("[{address}]"),
+                    rest.strip_prefix(':').or(if rest.is_empty() { None } else { Some("") }),
+                )
             }
             None => match text.split_once(':') {
                 Some((host, port)) => (host.to_ascii_lowercase(), Some(port)),
@@ -37,7 +40,9 @@ impl Authority {
         }
         let port = match port {
             None => None,
-            Some(digits) if digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) => return None,
+            Some(digits) if digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) => {
+                return None;
+            }
             Some(digits) => Some(digits.parse().ok()?),
         };
         Some(Self { host, port })
@@ -105,20 +110,27 @@ impl Upstream {
             _ => return Err("`http://` or `https://` is expected in front".to_owned()),
         };
         if rest.contains(['@', '?', '#']) {
-            return Err("no user, query or fragment may stand in it; a credential has its own setting".to_owned());
+            return Err(
+                "no user, query or fragment may stand in it; a credential has its own setting".to_owned()
+            );
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let authority = Authority::read(authority.as_bytes())
             .ok_or_else(|| "a host name or address with an optional port is expected".to_owned())?;
         if authority.address().is_some_and(|address| !may_connect(address)) {
-            return Err("no upstream is at this address (link-local, metadata, multicast or unspecified)".to_owned());
+            return Err(
+                "no upstream is at this address (link-local, metadata, multicast or unspecified)".to_owned()
+            );
         }
         let base = match path {
             "" | "/" => None,
             path => {
                 let base = CanonicalPath::read(path.as_bytes()).map_err(|refusal| refusal.to_string())?;
                 if base.as_str() != path || base.is_opaque() || base.has_trailing_slash() {
-                    return Err(format!("the base path is expected as `{}`", base.as_str().trim_end_matches('/')));
+                    return Err(format!(
+                        "the base path is expected as `{}`",
+                        base.as_str().trim_end_matches('/')
+                    ));
                 }
                 Some(base)
             }

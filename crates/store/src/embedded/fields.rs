@@ -106,7 +106,11 @@ impl Owner {
         let (salt, value) = open
             .split_first_chunk::<{ size_of::<Salt>() }>()
             .ok_or_else(|| corrupt(format!("field `{}` has no salt", field.path)))?;
-        Ok(Some(Field::new(field.path.clone(), *salt, value)))
+        let open = Field::new(field.path.clone(), *salt, value);
+        if open.commitment().as_ref() != Ok(&field.commitment) {
+            return Err(corrupt(format!("field `{}` is not what its row commits to", field.path)));
+        }
+        Ok(Some(open))
     }
 
     /// Erases salt and value of one field; the commitment stays.

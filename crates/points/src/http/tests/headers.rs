@@ -6,12 +6,39 @@ use crate::http::headers::Framing;
 #[test]
 fn identity_from_outside_never_goes_on() {
     for name in [
-        "X-User", "x-user-id", "X_User", "x.user", "X-Remote-User", "Remote-User", "REMOTE_USER", "X-Forwarded-For",
-        "X-Forwarded-User", "X_Forwarded_For", "Forwarded", "X-Real-IP", "X-Auth-Request-Email", "X-WebAuth-User",
-        "Impersonate-User", "Impersonate-Extra-Scopes", "X-Goog-IAP-JWT-Assertion", "X-Amzn-Oidc-Data",
-        "X-MS-Client-Principal", "Cf-Access-Jwt-Assertion", "X-Original-URL", "X-Rewrite-URL", "X-Host",
-        "X-Client-Cert", "SSL-Client-S-DN", "Tailscale-User-Login", "True-Client-IP", "Proxy-Authorization",
-        "Proxy-Connection", "Countersign-Approved-By", "Countersign_Grant", "X-Countersign-Actor", "weird~name",
+        "X-User",
+        "x-user-id",
+        "X_User",
+        "x.user",
+        "X-Remote-User",
+        "Remote-User",
+        "REMOTE_USER",
+        "X-Forwarded-For",
+        "X-Forwarded-User",
+        "X_Forwarded_For",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Auth-Request-Email",
+        "X-WebAuth-User",
+        "Impersonate-User",
+        "Impersonate-Extra-Scopes",
+        "X-Goog-IAP-JWT-Assertion",
+        "X-Amzn-Oidc-Data",
+        "X-MS-Client-Principal",
+        "Cf-Access-Jwt-Assertion",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-Host",
+        "X-Client-Cert",
+        "SSL-Client-S-DN",
+        "Tailscale-User-Login",
+        "True-Client-IP",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "Countersign-Approved-By",
+        "Countersign_Grant",
+        "X-Countersign-Actor",
+        "weird~name",
     ] {
         let request = ok("", &format!("GET /x\nAccept: a\n{name}: admin"));
         assert_eq!(forwarded(&request), ["accept: a"], "{name}");
@@ -26,7 +53,7 @@ fn headers_of_the_connection_and_the_callers_credential_stay_here() {
          Transfer-Encoding: chunked\nExpect: 100-continue\nAuthorization: Bearer agent\nUser-Agent: u\nCookie: c=1",
     );
     assert_eq!(forwarded(&request), ["user-agent: u", "cookie: c=1"]);
-    assert_eq!(request.dropped(), ["keep-alive", "x-hop"].map(str::to_owned).split_at(1).1);
+    assert_eq!(request.dropped(), ["x-hop"]);
     assert_eq!(request.credential().unwrap().expose(), b"Bearer agent");
     assert_eq!(format!("{:?}", request.credential()), "Some(Presented(..))");
     assert!(!format!("{request:?}").contains("Bearer agent"));
@@ -87,7 +114,10 @@ fn how_a_body_ends_is_never_in_doubt() {
     }
     // Where lengths are in doubt, the connection is not used again.
     assert!(parsed("", "POST /x\nContent-Length: 1\nTransfer-Encoding: chunked").unwrap_err().closes());
-    assert_eq!(ok("opaque = true", "POST /x\nContent-Length: 99999999").framing(), Framing::Length(99_999_999));
+    assert_eq!(
+        ok("opaque = true", "POST /x\nContent-Length: 99999999").framing(),
+        Framing::Length(99_999_999)
+    );
 }
 
 #[test]
@@ -138,7 +168,10 @@ fn what_the_caller_tells_us_is_read_and_not_passed_on() {
     assert_eq!(run(format!("GET /x\nTraceparent: 00-{trace}-b7ad6b7169203331-01")).as_deref(), Some(trace));
     assert_eq!(run(format!("GET /x\nTraceparent: 00-{}-b7ad6b7169203331-01", "0".repeat(32))), None);
     assert_eq!(run("GET /x\nTraceparent: nonsense".to_owned()), None);
-    assert_eq!(run(format!("GET /x\nCountersign-Run: r\nTraceparent: 00-{trace}-b7ad6b7169203331-01")).as_deref(), Some("r"));
+    assert_eq!(
+        run(format!("GET /x\nCountersign-Run: r\nTraceparent: 00-{trace}-b7ad6b7169203331-01")).as_deref(),
+        Some("r")
+    );
 
     let reason = |value: &[u8]| {
         let mut wire = head("GET /x");

@@ -51,7 +51,7 @@ fn what_is_no_template_is_refused() {
         ("a", "begins with `/`"),
         ("/a//b", "empty segment"),
         ("/a/./b", "dot segment"),
-        ("/a/../b", "dot"),
+        ("/a/../b", "`.` or `..` segment"),
         ("/{a", "not closed"),
         ("/a}", "without"),
         ("/{a}{b}", "more than one variable"),
@@ -172,8 +172,11 @@ fn what_a_lenient_upstream_would_take_for_another_operation_is_refused() {
 fn template() -> impl Strategy<Value = Template> {
     let segment = prop::sample::select(vec!["a", "b", "ab", "{v}", "a{v}", "{v}b", "a{v}b", "{v}:p"]);
     (prop::collection::vec(segment, 0..4), 0..3).prop_map(|(parts, end)| {
-        let mut text: String =
-            parts.iter().enumerate().map(|(n, part)| format!("/{}", part.replace('v', &format!("v{n}")))).collect();
+        let mut text: String = parts
+            .iter()
+            .enumerate()
+            .map(|(n, part)| format!("/{}", part.replace('v', &format!("v{n}"))))
+            .collect();
         match end {
             1 => text.push_str("/{rest...}"),
             2 => text.push('/'),

@@ -64,9 +64,14 @@ impl Place {
         open::open(self.config(), terms).unwrap()
     }
 
+    /// Another way into the database.
+    pub(super) fn connection(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
     /// What somebody with a hand on the files does to the database.
     pub(super) fn tamper(&self, statements: &str) {
-        let connection = Connection::open(self.path()).unwrap();
+        let connection = self.connection();
         connection.execute_batch(statements).unwrap();
         assert!(connection.total_changes() > 0, "nothing was altered by {statements}");
     }

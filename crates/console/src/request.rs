@@ -1,0 +1,315 @@
+//! One request, in the order in which a reviewer decides: what, how risky, who asks, exactly which bytes, with
+//! what effect, why, until when and by whom, and then the decision.
+
+mod change;
+mod payload;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use domain::approval::{Approval, Case, DeniedBy};
+use domain::directory::Directory;
+use domain::id::{ActionId, GroupName, PersonId, QuestionId};
+use domain::outcome::{Ending, Outcome};
+use domain::principal::Principal;
+use domain::requirement::{Progress, Requirement, Separation};
+use domain::statement::Verdict;
+use domain::time::Timestamp;
+use domain::verb::{VOCABULARY, Verb, VerbGroup};
+use gateway::card::{Card, Shown, name_of};
+use gateway::people::Human;
+use gateway::review::Standing;
+use gateway::store::{Filter, Prior, RunWhenGone, Summary};
+use gateway::{Gateway, GatewayError};
+
+use crate::failure::Failure;
+use crate::frame::{Frame, Page, Room};
+use crate::viewer::SignedIn;
+use crate::limits;
+
+pub(crate) use change::Proposal;
+pub(crate) use payload::whole as payload_view;
+pub(crate) use view::page as page_view;
+
+/// The header in which scripts send the session's secret.
+const CSRF_HEADER: &str = "x-csrf-token";
+
+/// Everything that the page shows.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) card: Card,
+    /// The card's digest, which the signed statement names as displayed.
+    pub(crate) displayed: String,
+    pub(crate) group: VerbGroup,
+    /// What the verb means, in the vocabulary's words.
+    pub(crate) meaning: &'static str,
+    pub(crate) stage: Stage,
+    pub(crate) standing: Standing,
+    pub(crate) mine: Mine,
+    pub(crate) holds: Vec<HoldView>,
+    pub(crate) reviews: Vec<ReviewView>,
+    pub(crate) solo: bool,
+    pub(crate) prior: Prior,
+    /// The last ones of this shape that whoever looks may see, newest first.
+    pub(crate) earlier: Vec<Earlier>,
+    /// What would change, where the request is to change Countersign itself.
+    pub(crate) proposal: Option<Proposal>,
+    /// The log's verifier key.
+    pub(crate) log_key: String,
+    pub(crate) now: Timestamp,
+}
+
+/// Where the request stands.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    Pending { question: bool },
+    Approved { spend_by: Timestamp, by_itself: bool },
+    Executing { since: Timestamp },
+    Finished { outcome: Outcome, at: Timestamp },
+    Denied { by: Option<String>, why: Option<Shown>, at: Timestamp },
+    Expired { at: Timestamp },
+    Cancelled { by: String, reason: Shown, at: Timestamp },
+}
+
+/// What whoever looks has to do with it beyond reviewing.
+#[derive(Debug, Default)]
+pub(crate) struct Mine {
+    /// Whether they stand on the chain: they may answer and take it back.
+    pub(crate) on_chain: bool,
+    /// The questions that are theirs to withdraw.
+    pub(crate) asked: BTreeSet<QuestionId>,
+}
+
+/// One rule's hold and how far it has come.
+#[derive(Debug)]
+pub(crate) struct HoldView {
+    pub(crate) rule: String,
+    pub(crate) any_of: Vec<Progress>,
+    pub(crate) lifted: bool,
+}
+
+/// One review in the record.
+#[derive(Debug)]
+pub(crate) struct ReviewView {
+    pub(crate) by: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) group: Option<GroupName>,
+    pub(crate) note: Option<Shown>,
+    pub(crate) at: Timestamp,
+}
+
+/// An earlier request of the same shape.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    pub(crate) id: ActionId,
+    pub(crate) resource: Shown,
+    pub(crate) how: &'static str,
+    pub(crate) requested: Timestamp,
+}
+
+/// `GET /approvals/{id}`.
+pub(crate) async fn page(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+) -> Result<Page, Failure> {
+    let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
+    let summary = gateway.approval_for(id, &signed_in.0).await?;
+    let view = gather(&gateway, &summary, &signed_in.0).await?;
+    let title = format!("{} {}", view.card.verb, domain::text::visible(&summary.action.parts().resource.name));
+    let (viewer, now) = (signed_in.viewer(&gateway), view.now);
+    let frame = Frame { title: &title, room: Room::Inbox, viewer: &viewer, scripts: &["request.js"], now };
+    Ok(Page(frame.around(&view::page(&view))))
+}
+
+/// `POST /approvals/{id}/payload`: the payload whole, as a part of the page. The gateway logs that this person
+/// opened it, which lets them approve. It stands here and not in the API because what it answers is
+/// rendered, with nothing invisible.
+pub(crate) async fn open(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Page, Failure> {
+    let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
+    let token = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !signed_in.0.session.csrf.matches(token) {
+        return Err(GatewayError::Forbidden("this page is out of date; reload it and retry".to_owned()).into());
+    }
+    let fields = gateway.open_payload(id, &signed_in.0).await?;
+    Ok(Page(payload::whole(&payload::parts(&fields))))
+}
+
+async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<View, Failure> {
+    let person = human.person;
+    let (action, case) = (summary.action.parts(), summary.approval.case());
+    let directory = gateway.directory();
+    let card = gateway.card(summary).await?;
+    let store = gateway.store();
+    let caller = action.chain.caller;
+    Ok(View {
+        displayed: card.digest()?.to_string(),
+        group: action.verb.group(),
+        meaning: meaning(action.verb),
+        stage: Stage::of(summary, &directory),
+        standing: gateway.standing(summary, person),
+        mine: Mine {
+            on_chain: case.chain.contains(person),
+            asked: asked_by(case, person),
+        },
+        holds: case.evaluation.requirement().map(|requirement| holds(requirement, &case.approvals())).unwrap_or_default(),
+        reviews: reviews(case, &directory),
+        solo: case.evaluation.requirement().is_some_and(|requirement| requirement.separation == Separation::None),
+        prior: store.prior(caller, &summary.shape).await.map_err(GatewayError::from)?,
+        earlier: earlier(gateway, summary, human).await?,
+        proposal: Proposal::read(&card, &directory),
+        log_key: gateway.settings().log_key.clone(),
+        now: gateway.now(),
+        card,
+    })
+}
+
+async fn earlier(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<Vec<Earlier>, Failure> {
+    let (this, caller) = (summary.action.id(), summary.action.chain().caller);
+    let filter = Filter { caller: Some(caller), shape: Some(summary.shape.clone()), ..Filter::default() };
+    let page = gateway.store().list(&filter, None, limits::PRIOR_ROWS + 1).await.map_err(GatewayError::from)?;
+    let mut earlier = Vec::new();
+    for row in page.rows.iter().filter(|row| row.action.id() != this).take(limits::PRIOR_ROWS) {
+        match gateway.approval_for(row.action.id(), human).await {
+            Ok(row) => earlier.push(Earlier {
+                id: row.action.id(),
+                resource: Shown::new(&row.action.parts().resource.name),
+                how: how(&row.approval),
+                requested: row.approval.case().requested,
+            }),
+            Err(GatewayError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(earlier)
+}
+
+fn how(approval: &Approval) -> &'static str {
+    match approval {
+        Approval::Pending(_) => "waiting",
+        Approval::Approved(_) => "approved",
+        Approval::Denied(_) => "denied",
+        Approval::Expired(_) => "lapsed",
+        Approval::Cancelled(_) => "taken back",
+        Approval::Executing(_) => "running",
+        Approval::Finished(finished) => match finished.outcome.ending {
+            Ending::Succeeded => "succeeded",
+            Ending::Failed => "failed",
+            Ending::Unknown => "unknown",
+        },
+    }
+}
+
+fn meaning(verb: Verb) -> &'static str {
+    VOCABULARY.iter().find(|(name, ..)| *name == verb.as_str()).map_or("", |(_, _, meaning)| meaning)
+}
+
+fn asked_by(case: &Case, person: PersonId) -> BTreeSet<QuestionId> {
+    let theirs = case.questions.iter().filter(|question| question.asked.statement.reviewer == person);
+    theirs.filter(|question| question.settled.is_none()).map(|question| question.id).collect()
+}
+
+fn holds(requirement: &Requirement, approvals: &BTreeMap<GroupName, u8>) -> Vec<HoldView> {
+    requirement
+        .holds
+        .iter()
+        .map(|hold| {
+            let any_of: Vec<Progress> = hold
+                .any_of
+                .iter()
+                .map(|quorum| Progress {
+                    group: quorum.group.clone(),
+                    have: approvals.get(&quorum.group).copied().unwrap_or(0),
+                    need: quorum.count,
+                })
+                .collect();
+            let lifted = any_of.iter().any(|part| part.have >= part.need);
+            HoldView { rule: hold.rule.to_string(), any_of, lifted }
+        })
+        .collect()
+}
+
+fn reviews(case: &Case, directory: &Directory) -> Vec<ReviewView> {
+    let one = |record: &domain::approval::Recorded| ReviewView {
+        by: name_of(Principal::Person(record.statement.reviewer), directory),
+        verdict: record.statement.verdict,
+        group: record.statement.group.clone(),
+        note: record.statement.note.as_deref().map(Shown::new),
+        at: record.at,
+    };
+    case.reviews.iter().map(one).collect()
+}
+
+impl Stage {
+    fn of(summary: &Summary, directory: &Directory) -> Self {
+        match &summary.approval {
+            Approval::Pending(pending) => Self::Pending { question: pending.case.question_open() },
+            Approval::Approved(approved) => Self::Approved {
+                spend_by: approved.spend_by,
+                by_itself: summary.run_when_gone == RunWhenGone::Yes,
+            },
+            Approval::Executing(executing) => Self::Executing { since: executing.since },
+            Approval::Finished(finished) => Self::Finished { outcome: finished.outcome.clone(), at: finished.at },
+            Approval::Denied(denied) => match &denied.by {
+                DeniedBy::Person(person, why) => Self::Denied {
+                    by: Some(name_of(Principal::Person(*person), directory)),
+                    why: why.as_deref().map(Shown::new),
+                    at: denied.at,
+                },
+                DeniedBy::Policy(why) => Self::Denied { by: None, why: Some(Shown::new(why)), at: denied.at },
+            },
+            Approval::Expired(ended) => Self::Expired { at: ended.at },
+            Approval::Cancelled(cancelled) => Self::Cancelled {
+                by: name_of(cancelled.by, directory),
+                reason: Shown::new(&cancelled.reason),
+                at: cancelled.at,
+            },
+        }
+    }
+
+    /// The state's word, as the API says it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Approved { .. } => "approved",
+            Self::Executing { .. } => "executing",
+            Self::Finished { .. } => "finished",
+            Self::Denied { .. } => "denied",
+            Self::Expired { .. } => "expired",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether people may still decide.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Pending { .. } | Self::Approved { .. })
+    }
+}
+
+impl View {
+    /// Whether an approval takes typing a name.
+    pub(crate) fn is_high_risk(&self) -> bool {
+        let loud = self.card.production && self.group == VerbGroup::Destroy;
+        self.card.risk.score >= limits::HIGH_RISK || loud
+    }
+
+    /// What a reviewer types to approve: the resource's name where it can be typed, else the target's.
+    pub(crate) fn to_type(&self) -> String {
+        let resource = typeable(&self.card.resource);
+        resource.filter(|name| name.chars().count() <= limits::TYPED_CHARS).unwrap_or_else(|| self.card.target.clone())
+    }
+}
+
+/// The words, where they are what they look like and stand on one line.
+fn typeable(shown: &Shown) -> Option<String> {
+    let text = crate::words::original(shown)?;
+    (domain::text::is_plain(&text) && text.trim() == text && !text.is_empty()).then_some(text)
+}

@@ -1,0 +1,443 @@
+//! A log, its people and their passkeys. Nothing here refuses anything: it logs and proves whatever a test says
+//! happened, as a gateway could that lies but cannot sign with other people's keys.
+
+use std::collections::BTreeMap;
+
+use audit::{Checkpoint, Ed25519Signer, Hash, NoteSigner as _, leaf_hash, node_hash};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::action::{Action, Draft, Level, Point, Resource, Target};
+use domain::canonical;
+use domain::commitment::{Disclosure, Field, Fields};
+use domain::digest::{Blob, Digest, Purpose};
+use domain::directory::{Change, DirectoryEvent, Passkey};
+use domain::entry::{self, Kind};
+use domain::evaluation::{DecidingRule, Decision, Evaluation};
+use domain::event::Event;
+use domain::id::{ActionId, AgentId, GrantId, Origin, PersonId, QuestionId};
+use domain::outcome::{Ending, Outcome, Witnessed};
+use domain::principal::{Chain, Principal};
+use domain::receipt::{Entry, Receipt};
+use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
+use domain::review::{PasskeyProof, Proof, SignedReview};
+use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
+use domain::time::{Span, Timestamp};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{DerSignature, SigningKey};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use verify::{Report, Trust, verify_receipt};
+
+pub(crate) const ORIGIN: &str = "countersign.example/log";
+pub(crate) const RP_ID: &str = "countersign.example";
+pub(crate) const WEB: &str = "https://countersign.example";
+
+/// The agent's sponsor.
+pub(crate) const SAM: u8 = 0;
+pub(crate) const ALICE: u8 = 1;
+pub(crate) const BOB: u8 = 2;
+
+fn uuid(kind: u8, n: u8) -> Uuid {
+    Uuid::from_u128(0x0190_abcd_0000_7000_8000_0000_0000_0000 | u128::from(kind) << 8 | u128::from(n))
+}
+
+pub(crate) fn person(n: u8) -> PersonId {
+    PersonId::from_uuid(uuid(1, n))
+}
+
+pub(crate) fn agent() -> AgentId {
+    AgentId::from_uuid(uuid(2, 0))
+}
+
+pub(crate) fn question() -> QuestionId {
+    QuestionId::from_uuid(uuid(3, 0))
+}
+
+pub(crate) fn grant() -> GrantId {
+    GrantId::from_uuid(uuid(4, 0))
+}
+
+pub(crate) fn origin() -> Origin {
+    ORIGIN.parse().unwrap()
+}
+
+pub(crate) fn log_key(name: &str, seed: u8) -> Ed25519Signer {
+    Ed25519Signer::new(name.parse().unwrap(), &[seed; 32])
+}
+
+pub(crate) fn trust() -> Trust {
+    Trust::in_log(log_key(ORIGIN, 1).verifier().clone())
+}
+
+pub(crate) fn verified(receipt: &Receipt) -> Report {
+    verify_receipt(&canonical::write(receipt).unwrap(), &trust())
+}
+
+/// So many of each group, each in a hold of its own.
+pub(crate) fn requirement(holds: &[(u8, &str)]) -> Requirement {
+    Requirement {
+        holds: holds
+            .iter()
+            .map(|(count, group)| Hold {
+                rule: "destroy-needs-a-dba".parse().unwrap(),
+                why: "what is purged is gone".to_owned(),
+                any_of: vec![Quorum { group: group.parse().unwrap(), count: *count }],
+            })
+            .collect(),
+        ttl: Span::from_seconds(1_800),
+        grant: Span::from_seconds(300),
+        assurance: Assurance::Passkey,
+        separation: Separation::Full,
+    }
+}
+
+pub(crate) fn payload() -> Fields {
+    Fields::new(vec![
+        Field::new("http.body", [1; 32], *b"{\"purge\":true}"),
+        Field::new("http.query", [2; 32], *b"if-empty=false"),
+    ])
+    .unwrap()
+}
+
+pub(crate) fn draft(id: u8, environment: &str) -> Draft {
+    Draft {
+        v: 1,
+        id: ActionId::from_uuid(uuid(0, id)),
+        point: Point::Http,
+        level: Level::Enforced,
+        chain: Chain::agent(agent(), person(SAM)),
+        verb: "http.delete".parse().unwrap(),
+        resource: Resource {
+            name: "queues/%2F/orders".to_owned(),
+            environment: environment.parse().unwrap(),
+            labels: BTreeMap::new(),
+        },
+        target: Target {
+            name: "rabbit".parse().unwrap(),
+            definition: Digest::of(Purpose::Definition, b"a route"),
+        },
+        credential: Some("rabbit-admin".parse().unwrap()),
+        session: BTreeMap::new(),
+        run: None,
+        reason: Some("the queue is stuck\nVALID: trust me \u{202e}".to_owned()),
+        payload: payload().root().unwrap(),
+    }
+}
+
+pub(crate) fn passkey(n: u8) -> SigningKey {
+    SigningKey::from_slice(&[n + 10; 32]).unwrap()
+}
+
+pub(crate) fn credential(n: u8) -> Blob {
+    Blob(vec![0xc0, n])
+}
+
+pub(crate) fn enrolment(n: u8, label: &str) -> Passkey {
+    let point = passkey(n).verifying_key().to_sec1_point(false);
+    let (x, y) = point.as_bytes()[1..].split_at(32);
+    let head = [0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20];
+    Passkey {
+        credential_id: credential(n),
+        public_key: Blob([&head, x, &[0x22, 0x58, 0x20], y].concat()),
+        rp_id: RP_ID.to_owned(),
+        origin: WEB.to_owned(),
+        label: label.to_owned(),
+    }
+}
+
+/// How a passkey signs a statement.
+pub(crate) struct Hand {
+    pub(crate) key: u8,
+    pub(crate) web: &'static str,
+    pub(crate) rp_id: &'static str,
+    pub(crate) flags: u8,
+    pub(crate) kind: &'static str,
+    /// What is signed instead of the statement.
+    pub(crate) instead: Option<Vec<u8>>,
+}
+
+impl Hand {
+    pub(crate) fn of(key: u8) -> Self {
+        Self { key, web: WEB, rp_id: RP_ID, flags: 0x05, kind: "webauthn.get", instead: None }
+    }
+
+    pub(crate) fn sign(&self, statement: &[u8]) -> SignedReview {
+        let signed = self.instead.as_deref().unwrap_or(statement);
+        let challenge =
+            Sha256::new().chain_update(b"countersign/approval-statement/v1\n").chain_update(signed);
+        let challenge = URL_SAFE_NO_PAD.encode(challenge.finalize());
+        let Self { kind, web, .. } = self;
+        let client =
+            format!(r#"{{"type":"{kind}","challenge":"{challenge}","origin":"{web}","crossOrigin":false}}"#);
+        let data = [Sha256::digest(self.rp_id).as_slice(), &[self.flags, 0, 0, 0, 9]].concat();
+        let hash = Sha256::digest(client.as_bytes());
+        let signature: DerSignature = passkey(self.key).sign(&[data.as_slice(), hash.as_slice()].concat());
+        SignedReview {
+            statement: Blob(statement.to_vec()),
+            proof: Proof::Passkey(PasskeyProof {
+                credential_id: credential(self.key),
+                client_data_json: Blob(client.into_bytes()),
+                authenticator_data: Blob(data),
+                signature: Blob(signature.as_bytes().to_vec()),
+            }),
+        }
+    }
+}
+
+/// A log in the making.
+pub(crate) struct Scene {
+    pub(crate) action: Action,
+    pub(crate) standing: Evaluation,
+    pub(crate) log: Vec<(Vec<u8>, Fields)>,
+    /// Which entries go into the receipt.
+    pub(crate) told: Vec<usize>,
+    pub(crate) seconds: u64,
+    salt: u8,
+    nonce: u8,
+}
+
+impl Scene {
+    /// An empty log but for its genesis, and an action that would be held for these people.
+    pub(crate) fn of(draft: Draft, requirement: Requirement) -> Self {
+        let action = Action::seal(draft).unwrap();
+        let standing = evaluation(&action, Decision::NeedsReview(requirement));
+        let mut scene =
+            Self { action, standing, log: Vec::new(), told: Vec::new(), seconds: 0, salt: 0, nonce: 0 };
+        scene.untold(Kind::Genesis);
+        scene
+    }
+
+    /// Sam's agent, Alice and Bob with a key each, both in `dba`.
+    pub(crate) fn staffed(draft: Draft, requirement: Requirement) -> Self {
+        let mut scene = Self::of(draft, requirement);
+        scene.change(DirectoryEvent::PersonAdded { id: person(SAM), name: "Sam Sponsor".to_owned() });
+        let (id, name) = (agent(), "janitor".to_owned());
+        scene.change(DirectoryEvent::AgentAdded { id, name, sponsor: person(SAM), key: Blob(vec![7; 32]) });
+        scene.hire(ALICE, "Alice Ångström");
+        scene.hire(BOB, "Bob");
+        scene.untold(Kind::Heartbeat);
+        scene
+    }
+
+    pub(crate) fn hire(&mut self, n: u8, name: &str) {
+        self.change(DirectoryEvent::PersonAdded { id: person(n), name: name.to_owned() });
+        self.enrol(n);
+        self.join(n, "dba");
+    }
+
+    pub(crate) fn enrol(&mut self, n: u8) -> usize {
+        self.change(DirectoryEvent::KeyEnrolled { person: person(n), key: enrolment(n, "blue key") })
+    }
+
+    pub(crate) fn join(&mut self, n: u8, group: &str) -> usize {
+        self.change(DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: person(n) })
+    }
+
+    pub(crate) fn leave(&mut self, n: u8, group: &str) -> usize {
+        self.change(DirectoryEvent::GroupLeft { group: group.parse().unwrap(), person: person(n) })
+    }
+
+    pub(crate) fn change(&mut self, event: DirectoryEvent) -> usize {
+        let change = Change { event, by: Some(Principal::Person(person(9))), approval: None };
+        self.write(entry::Draft::of_change(&change).unwrap())
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) -> usize {
+        self.write(entry::Draft::of_event(event, &self.action).unwrap())
+    }
+
+    pub(crate) fn request(&mut self) -> usize {
+        self.event(&Event::Requested {
+            id: self.action.id(),
+            action: self.action.digest(),
+            chain: self.action.chain().clone(),
+            evaluation: self.standing.clone(),
+        })
+    }
+
+    pub(crate) fn statement(&mut self, n: u8, verdict: Verdict) -> Statement {
+        self.nonce += 1;
+        Statement {
+            v: 1,
+            origin: origin(),
+            approval: self.action.id(),
+            action: self.action.digest(),
+            evaluation: EvaluationRef {
+                digest: self.standing.digest().unwrap(),
+                policy: self.standing.policy,
+                requirement: self
+                    .standing
+                    .requirement()
+                    .cloned()
+                    .unwrap_or_else(|| requirement(&[(1, "dba")])),
+            },
+            verdict,
+            note: (verdict != Verdict::Approve).then(|| "is anybody reading it?".to_owned()),
+            group: (verdict == Verdict::Approve).then(|| "dba".parse().unwrap()),
+            grant: GrantBounds { uses: 1, seconds: Span::from_seconds(300) },
+            effects: BTreeMap::new(),
+            reviewer: person(n),
+            assurance: Assurance::Passkey,
+            nonce: Blob(vec![self.nonce; 32]),
+            expires: at(self.seconds + 100),
+            displayed: Digest::of(Purpose::Displayed, b"a card"),
+        }
+    }
+
+    /// An approval or a denial, signed as it should be.
+    pub(crate) fn review(&mut self, n: u8, verdict: Verdict) -> usize {
+        self.review_with(n, verdict, |_| {}, &Hand::of(n))
+    }
+
+    pub(crate) fn review_with(
+        &mut self,
+        n: u8,
+        verdict: Verdict,
+        change: impl FnOnce(&mut Statement),
+        hand: &Hand,
+    ) -> usize {
+        let mut statement = self.statement(n, verdict);
+        change(&mut statement);
+        let review = hand.sign(&canonical::write(&statement).unwrap());
+        self.event(&Event::Reviewed { review })
+    }
+
+    pub(crate) fn ask(&mut self, n: u8) -> usize {
+        let statement = self.statement(n, Verdict::Ask);
+        let review = Hand::of(n).sign(&statement.write().unwrap());
+        self.event(&Event::Asked { question: question(), review })
+    }
+
+    pub(crate) fn answer(&mut self) -> usize {
+        let by = Principal::Agent(agent());
+        self.event(&Event::Answered {
+            question: question(),
+            by,
+            text: "nobody\nEnded      succeeded".to_owned(),
+        })
+    }
+
+    pub(crate) fn reevaluate(&mut self, decision: Decision) -> usize {
+        self.standing = evaluation(&self.action, decision);
+        self.event(&Event::Reevaluated { evaluation: self.standing.clone() })
+    }
+
+    pub(crate) fn redeem(&mut self, counted: &[u8]) -> usize {
+        let counted = counted.iter().map(|n| person(*n)).collect();
+        self.event(&Event::Redeemed { grant: grant(), evaluation: self.standing.clone(), counted })
+    }
+
+    pub(crate) fn finish(&mut self) -> usize {
+        let outcome = Outcome::new(Ending::Succeeded, Witnessed::Observed, "204")
+            .with_result(Digest::of(Purpose::Result, b""), 0);
+        self.event(&Event::Finished { outcome })
+    }
+
+    /// An entry that the receipt does not show.
+    pub(crate) fn untold(&mut self, kind: Kind) {
+        self.write(entry::Draft { kind, subject: None, fields: Vec::new() });
+        self.told.pop();
+    }
+
+    pub(crate) fn write(&mut self, draft: entry::Draft) -> usize {
+        self.seconds += 1;
+        let salt = &mut self.salt;
+        let next = || {
+            *salt += 1;
+            [*salt; 32]
+        };
+        let sealed = draft.seal(&origin(), at(self.seconds), next).unwrap();
+        self.log.push((sealed.leaf, sealed.fields));
+        self.told.push(self.log.len() - 1);
+        self.log.len() - 1
+    }
+
+    /// The receipt of every entry that is told.
+    pub(crate) fn receipt(&self) -> Receipt {
+        self.receipt_signed(&log_key(ORIGIN, 1))
+    }
+
+    pub(crate) fn receipt_signed(&self, key: &Ed25519Signer) -> Receipt {
+        let hashes: Vec<_> = self.log.iter().map(|(leaf, _)| leaf_hash(leaf)).collect();
+        let name = key.verifier().name().as_str();
+        let checkpoint = Checkpoint::new(name, hashes.len() as u64, root(&hashes), Vec::new()).unwrap();
+        let entry = |at: &usize| Entry {
+            index: *at as u64,
+            leaf: Blob(self.log[*at].0.clone()),
+            proof: proof(*at, &hashes).into_iter().map(|hash| Blob(hash.as_bytes().to_vec())).collect(),
+            fields: self.log[*at].1.as_slice().iter().cloned().map(Disclosure::Open).collect(),
+        };
+        Receipt {
+            v: 1,
+            origin: origin(),
+            approval: self.action.id(),
+            checkpoint: checkpoint.sign(&[key]).unwrap().note().to_string(),
+            entries: self.told.iter().map(entry).collect(),
+            payload: payload().into_vec().into_iter().map(Disclosure::Open).collect(),
+        }
+    }
+}
+
+/// The usual story: held for two, a question and its answer, two approvals, a run.
+pub(crate) fn ran() -> Scene {
+    let mut scene = Scene::staffed(draft(1, "prod"), requirement(&[(2, "dba")]));
+    scene.request();
+    scene.ask(BOB);
+    scene.answer();
+    scene.review(ALICE, Verdict::Approve);
+    scene.untold(Kind::Heartbeat);
+    scene.review(BOB, Verdict::Approve);
+    scene.redeem(&[ALICE, BOB]);
+    scene.finish();
+    scene.untold(Kind::Heartbeat);
+    scene
+}
+
+pub(crate) fn evaluation(action: &Action, decision: Decision) -> Evaluation {
+    Evaluation {
+        v: 1,
+        action: action.digest(),
+        policy: Digest::of(Purpose::Policy, b"forbid ..."),
+        directory: 8,
+        facts: BTreeMap::new(),
+        decision,
+        rules: vec![DecidingRule {
+            id: "destroy-needs-a-dba".parse().unwrap(),
+            why: "what is purged is gone".to_owned(),
+        }],
+        shadow: Vec::new(),
+    }
+}
+
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_767_225_600_000_000 + seconds * 1_000_000)
+}
+
+/// RFC 6962 section 2.1, word for word, so that the proofs are not made by the code that checks them.
+fn root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [one] => *one,
+        _ => {
+            let (left, right) = leaves.split_at(split(leaves.len()));
+            node_hash(root(left), root(right))
+        }
+    }
+}
+
+fn proof(at: usize, leaves: &[Hash]) -> Vec<Hash> {
+    if leaves.len() == 1 {
+        return Vec::new();
+    }
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    let (mut below, beside) = if at < left.len() {
+        (proof(at, left), root(right))
+    } else {
+        (proof(at - left.len(), right), root(left))
+    };
+    below.push(beside);
+    below
+}
+
+fn split(size: usize) -> usize {
+    size.next_power_of_two() / 2
+}
