@@ -65,7 +65,8 @@ fn room(
     view: impl FnOnce(&Look<'_>) -> Markup,
 ) -> Page {
     let (directory, viewer, now) = (gateway.directory(), signed_in.viewer(gateway), gateway.now());
-    let mut admins = directory.members(&GroupName::admins());
+    let group = GroupName::admins();
+    let mut admins = directory.members(&group);
     let reviewed = admins.any(|person| !person.keys.is_empty() && person.id != signed_in.0.person);
     let content = view(&Look { directory: &directory, viewer: &viewer, reviewed, now });
     Page(Frame { title, room, viewer: &viewer, scripts: &["directory.js"], now }.around(&content))

@@ -9,6 +9,7 @@ mod keys;
 
 mod client;
 mod sessions;
+mod agents;
 mod output;
 
 use std::process::ExitCode;

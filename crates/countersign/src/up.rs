@@ -12,11 +12,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use domain::id::Origin;
 use gateway::change::ConfigRunner;
 use gateway::ports::SystemEntropy;
 use gateway::{Gateway, Parts, Settings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use store::Store;
 use store::clock::SystemClock;
 use store::embedded::{EmbeddedConfig, EmbeddedStore};
 use store::seal::SealingKey;
@@ -82,35 +82,25 @@ pub(crate) struct House {
     pub(crate) gateway: Arc<Gateway>,
 }
 
+/// The opened store, with the keys that are not its own.
+pub(crate) struct OpenedStore {
+    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) origin: Origin,
+    pub(crate) log_key: String,
+    ring: KeyRing,
+}
+
+/// What the embedded store is opened or restored with, and the rest of the keys.
+pub(crate) struct StoreParts {
+    pub(crate) embedded: EmbeddedConfig,
+    ring: KeyRing,
+    log_key: String,
+}
+
 /// Opens keys and store, making both at the first start.
 pub(crate) fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<House> {
     let relying_party = identity::relying_party(&config.public_url)?;
-    let database = database(config);
-    let fresh = !database.exists();
-    if fresh && config.keys.folder.join("log.key").exists() && anchor(config).exists() && accept_loss.is_none() {
-        bail!(
-            "the keys are here but the store `{}` is gone; restore it with `countersign backup restore`, \
-             or begin anew with another keys folder",
-            database.display()
-        );
-    }
-    let ring = KeyRing::open(&config.keys.folder, fresh)?;
-    let origin = keys::origin(&config.keys.folder, config.origin.as_ref(), fresh)?;
-    let signer = audit::Ed25519Signer::new(origin.as_str().parse()?, &ring.log);
-    let log_key = audit::NoteSigner::verifier(&signer).to_string();
-    let parts = EmbeddedConfig {
-        path: database,
-        anchor_path: anchor(config),
-        origin: origin.clone(),
-        signer: Box::new(signer),
-        sealing_key: SealingKey::new(ring.seal),
-        clock: Arc::new(SystemClock::new()),
-    };
-    let store = match accept_loss {
-        Some(reason) => EmbeddedStore::open_accepting_loss(parts, reason),
-        None => EmbeddedStore::open(parts),
-    }?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let OpenedStore { store, origin, log_key, ring } = open_store(config, accept_loss)?;
     let gateway = Gateway::new(Parts {
         store,
         entropy: Arc::new(SystemEntropy),
@@ -125,6 +115,43 @@ pub(crate) fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::Result
         activity_folder: config.store.folder.join("activity"),
     })?;
     Ok(House { gateway })
+}
+
+/// Opens the keys and the store alone, making both at the first start.
+pub(crate) fn open_store(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<OpenedStore> {
+    let database = database(config);
+    let fresh = !database.exists();
+    if fresh && config.keys.folder.join("log.key").exists() && anchor(config).exists() && accept_loss.is_none() {
+        bail!(
+            "the keys are here but the store `{}` is gone; restore it with `countersign backup restore`, \
+             or begin anew with another keys folder",
+            database.display()
+        );
+    }
+    let StoreParts { embedded, ring, log_key } = store_parts(config, fresh)?;
+    let origin = embedded.origin.clone();
+    let store = match accept_loss {
+        Some(reason) => EmbeddedStore::open_accepting_loss(embedded, reason),
+        None => EmbeddedStore::open(embedded),
+    }?;
+    Ok(OpenedStore { store: Arc::new(store), origin, log_key, ring })
+}
+
+/// Opens the keys, making them when `fresh` says that this is a first start.
+pub(crate) fn store_parts(config: &Config, fresh: bool) -> anyhow::Result<StoreParts> {
+    let ring = KeyRing::open(&config.keys.folder, fresh)?;
+    let origin = keys::origin(&config.keys.folder, config.origin.as_ref(), fresh)?;
+    let signer = audit::Ed25519Signer::new(origin.as_str().parse()?, &ring.log);
+    let log_key = audit::NoteSigner::verifier(&signer).to_string();
+    let embedded = EmbeddedConfig {
+        path: database(config),
+        anchor_path: anchor(config),
+        origin,
+        signer: Box::new(signer),
+        sealing_key: SealingKey::new(ring.seal),
+        clock: Arc::new(SystemClock::new()),
+    };
+    Ok(StoreParts { embedded, ring, log_key })
 }
 
 /// The embedded store's database.

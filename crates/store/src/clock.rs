@@ -27,13 +27,8 @@ impl SystemClock {
     )]
     pub fn new() -> Self {
         // A wall clock before 1970 is wrong anyway; the log's head keeps commits from going back.
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            wall,
-            started: Instant::now(),
-        }
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { wall, started: Instant::now() }
     }
 }
 
@@ -87,10 +82,7 @@ mod tests {
     fn the_system_clock_stands_in_this_century_and_never_goes_back() {
         let clock = SystemClock::new();
         let mut last = clock.now();
-        assert!(
-            last > Timestamp::from_micros(1_700_000_000_000_000),
-            "{last:?}"
-        );
+        assert!(last > Timestamp::from_micros(1_700_000_000_000_000), "{last:?}");
         for _ in 0..1_000 {
             let now = clock.now();
             assert!(now >= last);

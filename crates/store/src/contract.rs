@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::Refusal;
 use domain::action::Action;
 use domain::approval::{Approval, Command};
 use domain::commitment::{Disclosure, Field, Fields};
@@ -17,7 +18,6 @@ use domain::id::{ActionId, Origin};
 use domain::principal::Principal;
 use domain::retry::RetryKey;
 use domain::time::{Span, Timestamp};
-use domain::Refusal;
 use tokio::sync::broadcast;
 
 /// The store's limits, in one place.
@@ -284,7 +284,12 @@ pub trait Approvals: Send + Sync {
     /// # Errors
     /// [`StoreError::Refused`] with the domain's reason, [`StoreError::NotFound`], [`StoreError::Stale`], store failures.
     /// Nothing is changed on an error.
-    async fn advance(&self, id: ActionId, command: Command, effect: Effect) -> Result<Recorded<Advance>, StoreError>;
+    async fn advance(
+        &self,
+        id: ActionId,
+        command: Command,
+        effect: Effect,
+    ) -> Result<Recorded<Advance>, StoreError>;
 
     /// An approval with its action.
     ///
@@ -308,7 +313,12 @@ pub trait Approvals: Send + Sync {
     ///
     /// # Errors
     /// Store failures.
-    async fn list(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Result<Page<Summary>, StoreError>;
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Summary>, StoreError>;
 
     /// Approvals whose deadline has passed, up to `limit`: they are to be expired.
     ///

@@ -8,9 +8,7 @@ impl From<audit::Error> for StoreError {
         match &error {
             E::IndexOutOfRange { .. } | E::SizeWentBack { .. } => Self::NotFound("tree or entry"),
             // The key cannot be used: nothing can be written down, so nothing may run.
-            E::Sign(_) | E::SignerMismatch { .. } | E::LogFull => {
-                Self::LogStopped(error.to_string())
-            }
+            E::Sign(_) | E::SignerMismatch { .. } | E::LogFull => Self::LogStopped(error.to_string()),
             E::ProofMismatch
             | E::ProofLength { .. }
             | E::NoKnownSignature
@@ -33,9 +31,9 @@ impl From<audit::Error> for StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(
-                rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase,
-            ) => Self::Corrupt(error.to_string()),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt(error.to_string())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -5,17 +5,17 @@
 //! are claimed once or lapse). [`Store`] is all four over one database, because a state change, its log
 //! entry, the tree's new frontier and the signed checkpoint are one transaction.
 
-mod contract;
-pub mod embedded;
-pub mod seal;
 pub mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod contract;
+pub mod embedded;
+pub mod seal;
 
 mod failure;
 
 pub use contract::{
-    Advance, Approvals, Attached, Clock, Cursor, Directories, Effect, EntryView, Filter, Head,
-    Ledger, Opened, Page, Position, Prior, Recorded, Request, RunWhenGone, Store, StoreError,
-    Summary, Vault, Wake, limits, open_fields,
+    Advance, Approvals, Attached, Clock, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger,
+    Opened, Page, Position, Prior, Recorded, Request, RunWhenGone, Store, StoreError, Summary, Vault, Wake,
+    limits, open_fields,
 };

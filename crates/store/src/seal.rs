@@ -66,10 +66,7 @@ impl SealingKey {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| StoreError::Failed(error.to_string()))?;
         let aad = place.bytes();
-        let payload = Payload {
-            msg: value,
-            aad: &aad,
-        };
+        let payload = Payload { msg: value, aad: &aad };
         let sealed = self
             .cipher()
             .encrypt(&XNonce::from(nonce), payload)
@@ -92,20 +89,13 @@ impl SealingKey {
             ))
         };
         let (version, rest) = sealed.split_first().ok_or_else(corrupt)?;
-        let (nonce, rest) = rest
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or_else(corrupt)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(corrupt)?;
         if *version != XCHACHA20_POLY1305 {
             return Err(corrupt());
         }
         let aad = place.bytes();
-        let payload = Payload {
-            msg: rest,
-            aad: &aad,
-        };
-        self.cipher()
-            .decrypt(&XNonce::from(*nonce), payload)
-            .map_err(|_| corrupt())
+        let payload = Payload { msg: rest, aad: &aad };
+        self.cipher().decrypt(&XNonce::from(*nonce), payload).map_err(|_| corrupt())
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -130,27 +120,12 @@ impl Place<'_> {
             bytes
         };
         match self {
-            Self::Field {
-                entry,
-                position,
-                path,
-            } => fixed(
-                1,
-                &[&entry.to_be_bytes(), &(*position as u64).to_be_bytes()],
-                path,
-            ),
-            Self::Payload {
-                approval,
-                position,
-                path,
-            } => fixed(
-                2,
-                &[
-                    approval.uuid().as_bytes(),
-                    &(*position as u64).to_be_bytes(),
-                ],
-                path,
-            ),
+            Self::Field { entry, position, path } => {
+                fixed(1, &[&entry.to_be_bytes(), &(*position as u64).to_be_bytes()], path)
+            }
+            Self::Payload { approval, position, path } => {
+                fixed(2, &[approval.uuid().as_bytes(), &(*position as u64).to_be_bytes()], path)
+            }
             Self::Vault { key, expires } => fixed(3, &[&expires.micros().to_be_bytes()], key),
         }
     }
@@ -174,38 +149,21 @@ mod tests {
     use super::*;
 
     fn field(entry: u64, position: usize, path: &str) -> Place<'_> {
-        Place::Field {
-            entry,
-            position,
-            path,
-        }
+        Place::Field { entry, position, path }
     }
 
     #[test]
     fn a_value_opens_at_its_place_only() {
         let key = SealingKey::new([7; 32]);
         let sealed = key.seal(field(1, 0, "event"), b"value").unwrap();
-        assert_eq!(
-            key.open(field(1, 0, "event"), &sealed).unwrap(),
-            b"value".to_vec()
-        );
-        for elsewhere in [
-            field(2, 0, "event"),
-            field(1, 1, "event"),
-            field(1, 0, "events"),
-        ] {
+        assert_eq!(key.open(field(1, 0, "event"), &sealed).unwrap(), b"value".to_vec());
+        for elsewhere in [field(2, 0, "event"), field(1, 1, "event"), field(1, 0, "events")] {
             assert!(key.open(elsewhere, &sealed).is_err(), "{elsewhere}");
         }
-        let vault = |key, micros| Place::Vault {
-            key,
-            expires: Timestamp::from_micros(micros),
-        };
+        let vault = |key, micros| Place::Vault { key, expires: Timestamp::from_micros(micros) };
         let session = key.seal(vault("s", 10), b"alice").unwrap();
         assert!(key.open(vault("s", 10), &session).is_ok());
-        assert!(
-            key.open(vault("s", 11), &session).is_err(),
-            "a later end is another place"
-        );
+        assert!(key.open(vault("s", 11), &session).is_err(), "a later end is another place");
         assert!(key.open(vault("t", 10), &session).is_err());
     }
 
@@ -216,27 +174,14 @@ mod tests {
         for at in 0..sealed.len() {
             let mut flipped = sealed.clone();
             flipped[at] ^= 1;
-            assert!(
-                key.open(field(1, 0, "event"), &flipped).is_err(),
-                "byte {at}"
-            );
-            assert!(
-                key.open(field(1, 0, "event"), &sealed[..at]).is_err(),
-                "cut at {at}"
-            );
+            assert!(key.open(field(1, 0, "event"), &flipped).is_err(), "byte {at}");
+            assert!(key.open(field(1, 0, "event"), &sealed[..at]).is_err(), "cut at {at}");
         }
-        assert!(
-            SealingKey::new([8; 32])
-                .open(field(1, 0, "event"), &sealed)
-                .is_err()
-        );
+        assert!(SealingKey::new([8; 32]).open(field(1, 0, "event"), &sealed).is_err());
     }
 
     #[test]
     fn a_key_does_not_print_itself() {
-        assert_eq!(
-            format!("{:?}", SealingKey::new([0x41; 32])),
-            "SealingKey(..)"
-        );
+        assert_eq!(format!("{:?}", SealingKey::new([0x41; 32])), "SealingKey(..)");
     }
 }

@@ -13,6 +13,7 @@
 //! - That the passkeys' enrolment entries are true: that key N was handed to that human. They stand in the
 //!   same log, earlier than the review, so they cannot be made up afterwards. Who enrolled the key, and under which
 //!   approval, is told ([`report::Key`]); that approval has a receipt of its own.
+//! - That each person's id is one human, and that a person, key or group was taken away when it should have been.
 //! - That policy gave the answer that the evaluation records. The policy is not run again here.
 //!
 //! # What a receipt cannot show

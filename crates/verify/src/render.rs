@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use domain::action::Level;
+use domain::outcome::{Ending, Witnessed};
 use domain::principal::Principal;
 use domain::requirement::{Assurance, Requirement, Separation};
 use domain::statement;
@@ -51,7 +53,7 @@ impl fmt::Display for Summary {
         rules(self, f)?;
         self.reviews.iter().try_for_each(|review| self::review(review, f))?;
         for answer in &self.answers {
-            let who = party(answer.by, None);
+            let who = named(self, answer.by);
             match &answer.text {
                 Some(text) => writeln!(f, "Answer     {} by {who}{}", time(answer.at), quoted(text))?,
                 None => writeln!(f, "Withdrawn  {} by {who}", time(answer.at))?,
@@ -67,15 +69,18 @@ fn result(summary: &Summary) -> String {
         State::Pending => "pending: nothing had run when the last of these entries was written".to_owned(),
         State::Approved => "approved: nothing had run when the last of these entries was written".to_owned(),
         State::Denied { by, why, at } => {
-            let by = by.map_or("policy".to_owned(), |person| party(Principal::Person(person), None));
+            let by = by.map_or("policy".to_owned(), |person| named(summary, Principal::Person(person)));
             format!("denied {} by {by}; nothing ran{}", time(*at), quoted(why.as_deref().unwrap_or("")))
         }
         State::Expired { at } => format!("expired {}; nothing ran", time(*at)),
         State::Cancelled { by, why, at } => {
-            format!("cancelled {} by {}; nothing ran{}", time(*at), party(*by, None), quoted(why))
+            format!("cancelled {} by {}; nothing ran{}", time(*at), named(summary, *by), quoted(why))
         }
         State::Executing => "started; the receipt shows no outcome".to_owned(),
-        State::Finished => "it ran".to_owned(),
+        State::Finished => {
+            let outcome = summary.execution.as_ref().and_then(|run| run.finished.as_ref());
+            outcome.map_or("it ran", |(_, outcome)| ending(outcome.ending)).to_owned()
+        }
         State::Undetermined => "not known: an entry of the case is withheld".to_owned(),
     }
 }
@@ -102,10 +107,13 @@ fn what(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "As         {}", line(credential))?;
     }
     let level = match what.level {
-        domain::action::Level::Enforced => "the caller could not go round it",
-        domain::action::Level::Cooperative => "the caller could have gone round it",
+        Level::Enforced => "the caller could not go round it",
+        Level::Cooperative => "the caller could have gone round it",
     };
     writeln!(f, "Through    {}: {level}", what.point.as_str())?;
+    for (name, value) in &what.session {
+        writeln!(f, "  session  {}={}", line(name), line(value))?;
+    }
     writeln!(f, "Digest     {}", what.digest)?;
     for part in &summary.payload {
         match part {
@@ -132,8 +140,9 @@ fn rules(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for rule in &summary.rules {
         writeln!(f, "Rule       {}{}", rule.id, quoted(&rule.why))?;
     }
+    writeln!(f, "Policy     {}", summary.policy)?;
     match &summary.requirement {
-        Some(requirement) => writeln!(f, "Required   {}", required(requirement)),
+        Some(requirement) => writeln!(f, "Required   {}; {}", required(requirement), apart(requirement)),
         None => writeln!(f, "Required   nothing: policy, asked last, permits or denies it outright"),
     }
 }
@@ -145,6 +154,13 @@ fn required(requirement: &Requirement) -> String {
         ways.join(" or ")
     };
     requirement.holds.iter().map(hold).collect::<Vec<_>>().join("; and ")
+}
+
+fn apart(requirement: &Requirement) -> &'static str {
+    match requirement.separation {
+        Separation::Full => "nobody who asked may review",
+        Separation::None => "the agent's sponsor may review",
+    }
 }
 
 fn review(review: &Review, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,16 +207,25 @@ fn execution(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Some(run) = &summary.execution else { return Ok(()) };
     writeln!(f, "Started    {}, once, under grant {}", time(run.started), run.grant)?;
     let Some((at, outcome)) = &run.finished else { return Ok(()) };
-    let ending = match outcome.ending {
-        domain::outcome::Ending::Succeeded => "succeeded",
-        domain::outcome::Ending::Failed => "failed",
-        domain::outcome::Ending::Unknown => "unknown: nobody saw the answer",
-    };
     let witnessed = match outcome.witnessed {
-        domain::outcome::Witnessed::Observed => "seen by the gateway",
-        domain::outcome::Witnessed::Reported => "reported, not seen",
+        Witnessed::Observed => "seen by the gateway",
+        Witnessed::Reported => "reported, not seen",
     };
-    writeln!(f, "Ended      {}: {ending}, {witnessed}{}", time(*at), quoted(&outcome.detail))
+    writeln!(
+        f,
+        "Ended      {}: {}, {witnessed}{}",
+        time(*at),
+        ending(outcome.ending),
+        quoted(&outcome.detail)
+    )
+}
+
+fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Succeeded => "it ran and succeeded",
+        Ending::Failed => "it was started and failed",
+        Ending::Unknown => "it was started, and nobody saw how it ended",
+    }
 }
 
 fn proof(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -215,6 +240,14 @@ fn proof(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         "\nA receipt proves each entry that it shows. It cannot show that none was left out: a later entry,\n\
          or a key's revocation before a review, is found in the log itself.\n",
     )
+}
+
+/// A party with the name that the summary knows it by.
+fn named(summary: &Summary, principal: Principal) -> String {
+    let asked = summary.asked_by.iter().find(|party| party.principal == principal).map(|party| &party.name);
+    let reviewed = || summary.reviews.iter().find(|review| Principal::Person(review.person) == principal);
+    let name = asked.or_else(|| reviewed().map(|review| &review.name));
+    party(principal, name.and_then(Option::as_deref))
 }
 
 fn party(principal: Principal, name: Option<&str>) -> String {

@@ -67,7 +67,9 @@ pub struct Summary {
     pub what: What,
     /// The payload, as far as it is shown.
     pub payload: Vec<Part>,
-    /// The rules of policy that decided last.
+    /// The policy set that decided last, by its digest.
+    pub policy: Digest,
+    /// Its rules that decided.
     pub rules: Vec<DecidingRule>,
     /// What people had to do, as policy asked last; none where it permits outright.
     pub requirement: Option<Requirement>,
@@ -156,6 +158,8 @@ pub struct What {
     pub level: Level,
     /// With which credential, by name.
     pub credential: Option<String>,
+    /// Session state that changes what the payload means.
+    pub session: BTreeMap<String, String>,
 }
 
 /// A field of the payload.

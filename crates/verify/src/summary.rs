@@ -28,6 +28,7 @@ pub(crate) fn of(
         reason: parts.reason.clone(),
         what: what(case),
         payload: receipt.payload.iter().map(part).collect(),
+        policy: case.evaluation.policy,
         rules: case.evaluation.rules.clone(),
         requirement: case.evaluation.requirement().cloned(),
         separation: case.evaluation.requirement().map(|requirement| requirement.separation),
@@ -98,6 +99,7 @@ fn what(case: &Case<'_>) -> What {
         point: parts.point,
         level: parts.level,
         credential: parts.credential.as_ref().map(ToString::to_string),
+        session: parts.session.clone(),
     }
 }
 

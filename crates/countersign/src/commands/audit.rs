@@ -1,5 +1,6 @@
 //! `countersign audit`: receipts and the log. Verifying needs no gateway, no network and no store.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -139,21 +140,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     // One byte more than is read strictly, so that a file that is too long is told so.
     let limit = domain::canonical::RECORD_LIMIT_BYTES as u64 + 1;
     let mut bytes = Vec::new();
-    let read = |from: &mut dyn std::io::Read| std::io::Read::take(from, limit).read_to_end(&mut bytes);
-    if path == Path::new("-") {
-        read_from(read, &mut std::io::stdin().lock())
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(path).and_then(|mut file| read_from(read, &mut file))
-    }
-    .with_context(|| format!("cannot read `{}`", path.display()))?;
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(bytes)
-}
-
-fn read_from(
-    read: impl FnOnce(&mut dyn std::io::Read) -> std::io::Result<usize>,
-    from: &mut dyn std::io::Read,
-) -> std::io::Result<usize> {
-    read(from)
 }
 
 async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending> {
@@ -189,8 +182,8 @@ async fn log(context: &Context) -> anyhow::Result<Ending> {
     if !database.exists() {
         bail!("there is no store at `{}`; name its bootstrap file with `--config`", database.display());
     }
-    let house = up::open(&config, None).context("the store cannot be read here and now")?;
-    let store = house.gateway.store();
+    let up::OpenedStore { store, log_key, .. } =
+        up::open_store(&config, None).context("only a stopped gateway's log is read again here")?;
     let head = crate::output::waiting("reading the whole log", store.audit()).await;
     store.close(std::time::Duration::from_secs(5)).await;
     let head = head.context("the log does not hold")?;
@@ -201,7 +194,7 @@ async fn log(context: &Context) -> anyhow::Result<Ending> {
         context.output.pairs(&[
             ("entries", head.size.to_string().into()),
             ("last", when(head.time).into()),
-            ("log key", house.gateway.settings().log_key.clone().into()),
+            ("log key", log_key.into()),
         ]);
         context.output.line("");
         context.output.line(visible(&head.checkpoint).trim_end());

@@ -307,11 +307,14 @@ impl Naming {
         let value = |name: &str| {
             captures.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
         };
-        let text = |piece| match piece {
-            &Piece::Text(ref text) => text.as_str(),
-            Piece::Variable(name) => value(name),
-        };
-        self.0.iter().map(text).collect()
+        let mut filled = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Variable(name) => filled.push_str(value(name)),
+            }
+        }
+        filled
     }
 }
 

@@ -30,7 +30,9 @@ pub(super) async fn opens_and_reads_back(world: World) {
     let history = store.history(id).await.unwrap();
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].1, position);
-    assert!(matches!(&history[0].0, Event::Requested { evaluation, .. } if *evaluation == request.evaluation));
+    assert!(
+        matches!(&history[0].0, Event::Requested { evaluation, .. } if *evaluation == request.evaluation)
+    );
 
     let payload = store.payload(id).await.unwrap();
     let open: Vec<_> = open_fields(&payload).into_iter().cloned().collect();
@@ -95,7 +97,15 @@ pub(super) async fn every_command_moves_it(world: World) {
     assert_eq!(
         words,
         [
-            "requested", "asked", "answered", "asked", "withdrawn", "reevaluated", "reviewed", "reviewed", "redeemed",
+            "requested",
+            "asked",
+            "answered",
+            "asked",
+            "withdrawn",
+            "reevaluated",
+            "reviewed",
+            "reviewed",
+            "redeemed",
             "finished"
         ]
     );
@@ -164,7 +174,10 @@ pub(super) async fn refuses_what_does_not_fit(world: World) {
     again.payload = first.payload;
     again.action = first.action;
     let taken = store.open(again).await;
-    assert!(matches!(taken, Err(StoreError::Refused(Refusal::Malformed(Malformed::Value { .. })))), "{taken:?}");
+    assert!(
+        matches!(taken, Err(StoreError::Refused(Refusal::Malformed(Malformed::Value { .. })))),
+        "{taken:?}"
+    );
 
     let id = desk.open(store.as_ref(), "fields").await;
     let unknown = Command::Answer { question: question(), by: desk.caller(), text: String::new() };
@@ -183,7 +196,8 @@ pub(super) async fn expires_when_its_time_is_over(world: World) {
     let later = desk.open(store.as_ref(), "later").await;
     assert_eq!(store.lapsed(10).await.unwrap(), [id]);
     let summary = store.approval(id).await.unwrap();
-    let late = store.advance(id, desk.review(&summary, person(), Verdict::Approve, store.now()), Effect::default());
+    let late =
+        store.advance(id, desk.review(&summary, person(), Verdict::Approve, store.now()), Effect::default());
     assert!(matches!(late.await, Err(StoreError::Refused(Refusal::Expired))));
 
     let expired = store.advance(id, Command::Expire, Effect::default()).await.unwrap();

@@ -208,9 +208,13 @@ pub(super) async fn what_still_works_is_not_erased(world: World) {
     let request = store.history(id).await.unwrap()[0].1.index;
     let change = store.change(0, vec![arrival(person(), "Ada")]).await.unwrap().position();
     let by = Principal::Person(person());
-    for (index, path) in
-        [(0, "origin"), (request, "event"), (request, "action"), (request, "http.body"), (change.index, "change")]
-    {
+    for (index, path) in [
+        (0, "origin"),
+        (request, "event"),
+        (request, "action"),
+        (request, "http.body"),
+        (change.index, "change"),
+    ] {
         let refused = store.erase(index, &[path.to_owned()], by).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{index} {path}: {refused:?}");
     }

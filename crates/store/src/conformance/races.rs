@@ -110,7 +110,9 @@ pub(super) async fn one_of_a_hundred_openings(world: World) {
         .collect();
     assert_eq!(new.len(), 1);
     for opened in &opened {
-        assert!(matches!(opened, Opened::New(_)) || matches!(opened, Opened::Attached(to) if to.id == new[0]));
+        assert!(
+            matches!(opened, Opened::New(_)) || matches!(opened, Opened::Attached(to) if to.id == new[0])
+        );
     }
 }
 

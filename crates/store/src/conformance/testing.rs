@@ -219,8 +219,10 @@ impl Desk {
             authenticator_data: Blob(vec![2; 37]),
             signature: Blob(vec![3; 70]),
         };
-        let signed = SignedReview { statement: Blob(statement.write().unwrap()), proof: Proof::Passkey(proof) };
-        let review = CheckedReview::check(signed, &summary.action, requirement, &self.origin, &Believer).unwrap();
+        let signed =
+            SignedReview { statement: Blob(statement.write().unwrap()), proof: Proof::Passkey(proof) };
+        let review =
+            CheckedReview::check(signed, &summary.action, requirement, &self.origin, &Believer).unwrap();
         Command::Review { review, question: question() }
     }
 

@@ -54,7 +54,9 @@ pub(super) async fn claims_lapse(world: World) {
 
 pub(super) async fn prefixes_are_forgotten(world: World) {
     let World { store, .. } = &world;
-    for key in ["session:1:a", "session:1:b", "session:1", "session:10", "session:2", "s%_", "session\u{10ffff}"] {
+    for key in
+        ["session:1:a", "session:1:b", "session:1", "session:10", "session:2", "s%_", "session\u{10ffff}"]
+    {
         store.keep(key, b"x", MINUTE).await.unwrap();
     }
     assert!(store.claim("session:1:a", MINUTE).await.unwrap());
@@ -62,7 +64,9 @@ pub(super) async fn prefixes_are_forgotten(world: World) {
     assert_eq!(store.forget("session:1:").await.unwrap(), 0);
     assert_eq!(store.forget("%").await.unwrap(), 0);
     assert!(!store.claim("session:1:a", MINUTE).await.unwrap(), "claims are not forgotten");
-    for (key, there) in [("session:1", true), ("session:10", true), ("session:2", true), ("session:1:a", false)] {
+    for (key, there) in
+        [("session:1", true), ("session:10", true), ("session:2", true), ("session:1:a", false)]
+    {
         assert_eq!(store.look(key).await.unwrap().is_some(), there, "{key}");
     }
     assert_eq!(store.forget("session\u{10ffff}").await.unwrap(), 1);

@@ -103,8 +103,6 @@ impl Anchor {
     /// How long until the synced file is to follow; none where it is up to date.
     pub(super) fn due(&self) -> Option<Duration> {
         self.unsynced.as_ref()?;
-        Some(self.synced.map_or(Duration::ZERO, |synced| {
-            SYNC_EVERY.saturating_sub(synced.elapsed())
-        }))
+        Some(self.synced.map_or(Duration::ZERO, |synced| SYNC_EVERY.saturating_sub(synced.elapsed())))
     }
 }

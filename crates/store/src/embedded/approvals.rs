@@ -11,8 +11,8 @@ use domain::id::ActionId;
 use domain::principal::Principal;
 use domain::time::{Span, Timestamp};
 use domain::{Malformed, Refusal};
-use rusqlite::{Connection, params, params_from_iter};
 use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::batch::{Batch, refused};
 use super::cases::{self, Case, CaseRow};
@@ -20,8 +20,8 @@ use super::fields::Owner;
 use super::log::corrupt;
 use super::{EmbeddedStore, directories, vault};
 use crate::{
-    Advance, Approvals, Attached, Cursor, Effect, Filter, Opened, Page, Position, Prior, Recorded,
-    Request, RunWhenGone, StoreError, Summary, Wake, limits,
+    Advance, Approvals, Attached, Cursor, Effect, Filter, Opened, Page, Position, Prior, Recorded, Request,
+    RunWhenGone, StoreError, Summary, Wake, limits,
 };
 
 /// How far back [`Prior::denied_today`] looks.
@@ -32,9 +32,7 @@ impl Approvals for EmbeddedStore {
     async fn open(&self, request: Request) -> Result<Opened, StoreError> {
         let opened = self.writer.submit(move |batch| open(batch, request)).await?;
         Ok(match opened {
-            Opening::New(approval, position) => {
-                Opened::New(Recorded::new(approval, position))
-            }
+            Opening::New(approval, position) => Opened::New(Recorded::new(approval, position)),
             Opening::Standing(attached) => Opened::Attached(attached),
         })
     }
@@ -48,10 +46,8 @@ impl Approvals for EmbeddedStore {
         if let Some((_, value, _)) = &effect.keep {
             vault::check_size(value)?;
         }
-        let (advance, position) = self
-            .writer
-            .submit(move |batch| advance(batch, id, &command, &effect))
-            .await?;
+        let (advance, position) =
+            self.writer.submit(move |batch| advance(batch, id, &command, &effect)).await?;
         Ok(Recorded::new(advance, position))
     }
 
@@ -112,18 +108,14 @@ impl Approvals for EmbeddedStore {
     async fn prior(&self, caller: Principal, shape: &str) -> Result<Prior, StoreError> {
         let (caller, shape) = (cases::caller(caller), shape.to_owned());
         let since = self.shared.now().micros().saturating_sub(TODAY.seconds() * 1_000_000);
-        self.readers
-            .read(move |connection| prior(connection, &caller, &shape, since))
-            .await
+        self.readers.read(move |connection| prior(connection, &caller, &shape, since)).await
     }
 }
 
 impl EmbeddedStore {
     async fn case(&self, id: ActionId) -> Result<Case, StoreError> {
         let shared = self.shared.clone();
-        self.readers
-            .read(move |connection| Case::load(connection, &shared.key, id))
-            .await
+        self.readers.read(move |connection| Case::load(connection, &shared.key, id)).await
     }
 }
 
@@ -191,10 +183,7 @@ fn attach(batch: &mut Batch<'_>, request: &Request) -> Result<Option<Attached>, 
             return Ok(None);
         }
     }
-    Ok(Some(Attached {
-        id: case.row.id,
-        approval: case.approval,
-    }))
+    Ok(Some(Attached { id: case.row.id, approval: case.approval }))
 }
 
 /// Whether the request's parts belong together, and to the directory as it stands.
@@ -235,11 +224,7 @@ fn fresh(batch: &Batch<'_>, evaluation: &Evaluation) -> Result<(), StoreError> {
 }
 
 fn at_version(batch: &Batch<'_>, version: u64) -> Result<(), StoreError> {
-    if batch.directory.version() == version {
-        Ok(())
-    } else {
-        Err(StoreError::Stale)
-    }
+    if batch.directory.version() == version { Ok(()) } else { Err(StoreError::Stale) }
 }
 
 fn advance(
@@ -286,11 +271,7 @@ fn step(
     cases::save_step(batch.connection, &case.row, &after, position.index)?;
     batch.wakes.push(Wake::Approval(case.row.id));
     case.approval = after;
-    let advance = Advance {
-        approval: case.approval.clone(),
-        event: step.event,
-        redemption: step.redemption,
-    };
+    let advance = Advance { approval: case.approval.clone(), event: step.event, redemption: step.redemption };
     Ok((advance, position))
 }
 
@@ -306,9 +287,8 @@ fn newest(
     after: Option<Cursor>,
     limit: usize,
 ) -> Result<Vec<ActionId>, StoreError> {
-    const STATES: [&str; 7] = [
-        "pending", "approved", "denied", "expired", "cancelled", "executing", "finished",
-    ];
+    const STATES: [&str; 7] =
+        ["pending", "approved", "denied", "expired", "cancelled", "executing", "finished"];
     let mut narrowed = String::new();
     let mut arguments = vec![Value::from(i64::try_from(limit).unwrap_or(i64::MAX))];
     let mut narrow = |condition: &str, value: Value| {
@@ -324,9 +304,8 @@ fn newest(
     if let Some(shape) = &filter.shape {
         narrow("shape =", Value::from(shape.clone()));
     }
-    let wanted = |state: &&&str| {
-        filter.states.is_empty() || filter.states.iter().any(|wanted| wanted == **state)
-    };
+    let wanted =
+        |state: &&&str| filter.states.is_empty() || filter.states.iter().any(|wanted| wanted == **state);
     let ranges: Vec<_> = STATES
         .iter()
         .filter(wanted)
@@ -346,15 +325,9 @@ fn newest(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn prior(
-    connection: &Connection,
-    caller: &str,
-    shape: &str,
-    since: u64,
-) -> Result<Prior, StoreError> {
-    let mut count = connection.prepare_cached(
-        "SELECT count(*) FROM approval WHERE caller = ?1 AND shape = ?2 AND state = ?3",
-    )?;
+fn prior(connection: &Connection, caller: &str, shape: &str, since: u64) -> Result<Prior, StoreError> {
+    let mut count = connection
+        .prepare_cached("SELECT count(*) FROM approval WHERE caller = ?1 AND shape = ?2 AND state = ?3")?;
     let mut in_state = |state: &str| count.query_row([caller, shape, state], |row| row.get(0));
     let (ran, denied) = (in_state("finished")?, in_state("denied")?);
     let denied_today = connection
@@ -362,9 +335,5 @@ fn prior(
             "SELECT count(*) FROM approval WHERE caller = ?1 AND state = 'denied' AND ended > ?2",
         )?
         .query_row(params![caller, since], |row| row.get(0))?;
-    Ok(Prior {
-        ran,
-        denied,
-        denied_today,
-    })
+    Ok(Prior { ran, denied, denied_today })
 }

@@ -1,7 +1,10 @@
 //! The whole log read again, from the signed head down to the last field, and everything that stands
 //! beside it held against it.
 
+use std::collections::HashSet;
+
 use audit::{Frontier, Hash, TILE_WIDTH, TileHash, VerifierKey};
+use domain::canonical;
 use domain::commitment::{self, Disclosure};
 use domain::entry::{Kind, Leaf};
 use domain::id::{ActionId, Origin};
@@ -34,6 +37,7 @@ pub(super) fn audit(
         frontier: Frontier::new(),
         time: Timestamp::ZERO,
         tiles: 0,
+        erased: HashSet::new(),
     };
     while walk.frontier.size() < head.size {
         walk.page(head.size)?;
@@ -53,12 +57,9 @@ pub(super) fn audit(
             return Err(corrupt(format!("there are {found} {what}, and {expected} belong to the tree")));
         }
     }
+    walk.erasures()?;
     directories::replay(connection, key)?;
-    Ok(Head {
-        size: head.size,
-        time: head.time,
-        checkpoint: head.note,
-    })
+    Ok(Head { size: head.size, time: head.time, checkpoint: head.note })
 }
 
 /// The way through the log, a tile's width at a time.
@@ -69,6 +70,8 @@ struct Walk<'a> {
     frontier: Frontier,
     time: Timestamp,
     tiles: u64,
+    /// The fields that some entry says were erased.
+    erased: HashSet<(u64, String)>,
 }
 
 impl Walk<'_> {
@@ -121,18 +124,54 @@ impl Walk<'_> {
         if fields.len() as u64 != u64::from(leaf.count) || root(&fields, index)? != leaf.fields {
             return bad("its fields are not those that its leaf commits to");
         }
+        if leaf.kind == Kind::Erasure {
+            self.tombstone(index, &fields)?;
+        }
         self.event(index, leaf)
+    }
+
+    /// Remembers what an erasure says was erased.
+    fn tombstone(&mut self, index: u64, fields: &[Disclosure]) -> Result<(), StoreError> {
+        let value = |path: &str| {
+            let mut open = fields.iter().filter_map(|field| match field {
+                Disclosure::Open(open) => Some(open),
+                Disclosure::Withheld(_) => None,
+            });
+            open.find(|field| field.path == path).map(|field| field.value.0.as_slice())
+        };
+        let entry = value("entry").and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+        let paths = value("paths").and_then(|bytes| canonical::read::<Vec<String>>(bytes).ok());
+        let (entry, paths) =
+            entry.zip(paths).ok_or_else(|| corrupt(format!("entry {index} does not say what was erased")))?;
+        self.erased.extend(paths.into_iter().map(|path| (entry, path)));
+        Ok(())
+    }
+
+    /// Every value that is gone went by an erasure that the log knows of.
+    fn erasures(&self) -> Result<(), StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT id >> 10, path FROM field WHERE sealed IS NULL
+             UNION ALL SELECT id >> 10, path FROM payload WHERE sealed IS NULL",
+        )?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for row in rows {
+            let gone: (u64, String) = row?;
+            if !self.erased.contains(&gone) {
+                return Err(corrupt(format!(
+                    "field `{}` of entry {} is gone, and no entry says that it was erased",
+                    gone.1, gone.0
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// An entry of an approval is one of its events; a missing one would change what they come to.
     fn event(&self, index: u64, leaf: &Leaf) -> Result<(), StoreError> {
         let always = match leaf.kind {
-            Kind::Request
-            | Kind::Review
-            | Kind::Question
-            | Kind::Answer
-            | Kind::Reevaluation
-            | Kind::End => true,
+            Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => {
+                true
+            }
             Kind::Execution | Kind::Outcome => false,
             Kind::Genesis
             | Kind::Decision
@@ -144,7 +183,7 @@ impl Walk<'_> {
             | Kind::Heartbeat
             | Kind::Gap => return Ok(()),
         };
-        let missing = || corrupt(format!("entry {index} is missing among its approval's events"));
+        let missing = || corrupt(format!("entry {index} is not among an approval's events"));
         let subject = leaf.subject.as_deref().map(str::parse::<ActionId>);
         let Some(Ok(id)) = subject else {
             return if always { Err(missing()) } else { Ok(()) };
@@ -152,6 +191,12 @@ impl Walk<'_> {
         // Actions that people were not asked about run and end too.
         if !always && matches!(CaseRow::find(self.connection, id), Err(StoreError::NotFound(_))) {
             return Ok(());
+        }
+        if leaf.kind == Kind::Request {
+            let row = CaseRow::find(self.connection, id).map_err(|_| missing())?;
+            if row.request != index {
+                return Err(missing());
+            }
         }
         if ledger::is_event(self.connection, index, id)? { Ok(()) } else { Err(missing()) }
     }
@@ -162,9 +207,7 @@ impl Walk<'_> {
         let stored = self
             .connection
             .prepare_cached("SELECT hash FROM tile WHERE level = ?1 AND position = ?2")?
-            .query_row(params![tile.level, tile.position], |row| {
-                Ok(Hash::from_bytes(row.get(0)?))
-            });
+            .query_row(params![tile.level, tile.position], |row| Ok(Hash::from_bytes(row.get(0)?)));
         match stored {
             Ok(hash) if hash == tile.hash => Ok(()),
             Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt(format!(
@@ -181,16 +224,29 @@ impl Walk<'_> {
         let payload = Owner::Payload(request, id).disclosures(self.connection, self.key)?;
         let payload = root(&payload, request)?;
         if row.erased {
-            return Ok(());
+            return self.lost(&row);
         }
         let case = row.replay(self.connection, self.key)?;
         if !case.row.fits(&case.approval) {
             return Err(corrupt(format!("approval {id}: its row is not what its events come to")));
         }
         if payload != case.action.parts().payload {
-            return Err(corrupt(format!(
-                "approval {id}: its payload is not what its action commits to"
-            )));
+            return Err(corrupt(format!("approval {id}: its payload is not what its action commits to")));
+        }
+        Ok(())
+    }
+
+    /// An approval is out of sight only when something that it is replayed from was erased.
+    fn lost(&self, row: &CaseRow) -> Result<(), StoreError> {
+        let gone: u64 = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM event JOIN field ON field.id >= event.entry << 10 AND field.id < (event.entry + 1) << 10
+                 WHERE event.approval = ?1 AND field.sealed IS NULL AND field.path IN ('event', 'action')",
+            )?
+            .query_row([row.id.uuid().as_bytes()], |row| row.get(0))?;
+        if gone == 0 {
+            return Err(corrupt(format!("approval {} counts as erased, and nothing of it was", row.id)));
         }
         Ok(())
     }

@@ -87,9 +87,7 @@ pub fn restore(
 }
 
 fn read_into(from: &Path, draft: &Path) -> Result<(), StoreError> {
-    fs::copy(from, draft)
-        .map(|_| ())
-        .map_err(|error| files::failed("copy", from, &error))?;
+    fs::copy(from, draft).map(|_| ()).map_err(|error| files::failed("copy", from, &error))?;
     // `copy` brings the source's mode along.
     files::make_private(draft)
 }
@@ -103,8 +101,7 @@ fn check(
     let verifier = config.signer.verifier();
     // Brings an older release's backup forward.
     let connection = schema::open_writer(copy)?;
-    let found: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
         return Err(corrupt(format!("the backup's pages: {found}")));
     }

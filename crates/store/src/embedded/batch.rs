@@ -44,12 +44,7 @@ pub(super) struct Mark {
 }
 
 impl<'w> Batch<'w> {
-    pub(super) fn new(
-        connection: &'w Connection,
-        shared: &'w Shared,
-        now: Timestamp,
-        base: u64,
-    ) -> Self {
+    pub(super) fn new(connection: &'w Connection, shared: &'w Shared, now: Timestamp, base: u64) -> Self {
         Self {
             connection,
             shared,
@@ -75,9 +70,7 @@ impl<'w> Batch<'w> {
             }
             salt
         };
-        let sealed = draft
-            .seal(&self.shared.origin, self.now, salt)
-            .map_err(refused)?;
+        let sealed = draft.seal(&self.shared.origin, self.now, salt).map_err(refused)?;
         drawn?;
 
         let hash = leaf_hash(&sealed.leaf);
@@ -93,13 +86,9 @@ impl<'w> Batch<'w> {
                 self.now.micros(),
                 sealed.leaf
             ])?;
-        self.bytes +=
-            Owner::Entry(index).put(self.connection, &self.shared.key, &sealed.fields)?;
+        self.bytes += Owner::Entry(index).put(self.connection, &self.shared.key, &sealed.fields)?;
         self.leaves.push(hash);
-        Ok(Position {
-            index,
-            time: self.now,
-        })
+        Ok(Position { index, time: self.now })
     }
 
     pub(super) fn mark(&self) -> Mark {

@@ -58,15 +58,9 @@ impl CaseRow {
     }
 
     /// The approval that was opened last under a retry key.
-    pub(super) fn by_retry(
-        connection: &Connection,
-        retry: &[u8; 32],
-    ) -> Result<Option<Self>, StoreError> {
+    pub(super) fn by_retry(connection: &Connection, retry: &[u8; 32]) -> Result<Option<Self>, StoreError> {
         Ok(connection
-            .prepare_cached(concat!(
-                select_case!(),
-                " WHERE retry = ?1 ORDER BY request DESC LIMIT 1"
-            ))?
+            .prepare_cached(concat!(select_case!(), " WHERE retry = ?1 ORDER BY request DESC LIMIT 1"))?
             .query_row([retry], Self::read)
             .optional()?)
     }
@@ -99,11 +93,7 @@ impl CaseRow {
             retry_until: time(6)?,
             deadline: time(7)?,
             ended: time(8)?,
-            run_when_gone: if row.get(9)? {
-                RunWhenGone::Yes
-            } else {
-                RunWhenGone::No
-            },
+            run_when_gone: if row.get(9)? { RunWhenGone::Yes } else { RunWhenGone::No },
             erased: row.get(10)?,
         })
     }
@@ -112,30 +102,21 @@ impl CaseRow {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where its record was erased; [`StoreError::Corrupt`] where it does not replay.
-    pub(super) fn replay(
-        self,
-        connection: &Connection,
-        key: &SealingKey,
-    ) -> Result<Case, StoreError> {
+    pub(super) fn replay(self, connection: &Connection, key: &SealingKey) -> Result<Case, StoreError> {
         if self.erased {
             return Err(StoreError::NotFound("approval whose record was not erased"));
         }
         let history = history(connection, key, self.id)?;
         let events = history.iter().map(|(event, position)| (event, position.time));
-        let approval = Approval::replay(events)
-            .map_err(|error| corrupt(format!("approval {}: {error}", self.id)))?;
+        let approval =
+            Approval::replay(events).map_err(|error| corrupt(format!("approval {}: {error}", self.id)))?;
         let action = read_field(connection, key, self.request, "action")?;
-        let action = Action::read(action)
-            .map_err(|error| corrupt(format!("the action of {}: {error}", self.id)))?;
+        let action =
+            Action::read(action).map_err(|error| corrupt(format!("the action of {}: {error}", self.id)))?;
         if approval.case().id != self.id || approval.case().action != action.digest() {
             return Err(corrupt(format!("approval {} is of another action", self.id)));
         }
-        Ok(Case {
-            row: self,
-            action,
-            history,
-            approval,
-        })
+        Ok(Case { row: self, action, history, approval })
     }
 
     /// What the row must say beside this approval.
@@ -150,11 +131,7 @@ impl CaseRow {
 }
 
 impl Case {
-    pub(super) fn load(
-        connection: &Connection,
-        key: &SealingKey,
-        id: ActionId,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn load(connection: &Connection, key: &SealingKey, id: ActionId) -> Result<Self, StoreError> {
         CaseRow::find(connection, id)?.replay(connection, key)
     }
 
@@ -214,10 +191,7 @@ fn history(
          WHERE event.approval = ?1 ORDER BY event.seq",
     )?;
     let positions = select.query_map([id.uuid().as_bytes()], |row| {
-        Ok(Position {
-            index: row.get(0)?,
-            time: Timestamp::from_micros(row.get(1)?),
-        })
+        Ok(Position { index: row.get(0)?, time: Timestamp::from_micros(row.get(1)?) })
     })?;
     let event = |position: Position| {
         let bytes = read_field(connection, key, position.index, "event")?;

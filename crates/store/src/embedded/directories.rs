@@ -22,15 +22,8 @@ impl Directories for EmbeddedStore {
         self.shared.directory()
     }
 
-    async fn change(
-        &self,
-        version: u64,
-        changes: Vec<Change>,
-    ) -> Result<Recorded<u64>, StoreError> {
-        let (version, position) = self
-            .writer
-            .submit(move |batch| change(batch, version, &changes))
-            .await?;
+    async fn change(&self, version: u64, changes: Vec<Change>) -> Result<Recorded<u64>, StoreError> {
+        let (version, position) = self.writer.submit(move |batch| change(batch, version, &changes)).await?;
         Ok(Recorded::new(version, position))
     }
 
@@ -48,11 +41,7 @@ impl Directories for EmbeddedStore {
     }
 }
 
-fn change(
-    batch: &mut Batch<'_>,
-    version: u64,
-    changes: &[Change],
-) -> Result<(u64, Position), StoreError> {
+fn change(batch: &mut Batch<'_>, version: u64, changes: &[Change]) -> Result<(u64, Position), StoreError> {
     if batch.directory.version() != version {
         return Err(StoreError::Stale);
     }
@@ -68,9 +57,7 @@ fn change(
 /// Applies one change to the transaction's directory and writes it down.
 pub(super) fn apply(batch: &mut Batch<'_>, change: &Change) -> Result<Position, StoreError> {
     let now = batch.now;
-    Arc::make_mut(&mut batch.directory)
-        .apply(&change.event, now)
-        .map_err(refused)?;
+    Arc::make_mut(&mut batch.directory).apply(&change.event, now).map_err(refused)?;
     let version = batch.directory.version();
     let position = batch.append(Draft::of_change(change).map_err(refused)?)?;
     batch.wakes.push(Wake::Directory(version));
@@ -80,17 +67,12 @@ pub(super) fn apply(batch: &mut Batch<'_>, change: &Change) -> Result<Position, 
 /// The directory as its changes come to.
 pub(super) fn replay(connection: &Connection, key: &SealingKey) -> Result<Directory, StoreError> {
     let mut directory = Directory::default();
-    let mut select = connection.prepare_cached(
-        "SELECT idx, time FROM entry WHERE kind = 'directory/1' ORDER BY idx",
-    )?;
-    let rows = select.query_map([], |row| {
-        Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?)))
-    })?;
+    let mut select =
+        connection.prepare_cached("SELECT idx, time FROM entry WHERE kind = 'directory/1' ORDER BY idx")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?))))?;
     for row in rows {
         let (entry, time) = row?;
-        let bad = |why: &dyn std::fmt::Display| {
-            corrupt(format!("the directory's change at {entry}: {why}"))
-        };
+        let bad = |why: &dyn std::fmt::Display| corrupt(format!("the directory's change at {entry}: {why}"));
         let change = read_field(connection, key, entry, "change")?;
         let change: Change = canonical::read(&change).map_err(|error| bad(&error))?;
         directory.apply(&change.event, time).map_err(|error| bad(&error))?;

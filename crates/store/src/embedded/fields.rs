@@ -40,12 +40,8 @@ impl Owner {
         fields: &Fields,
     ) -> Result<usize, StoreError> {
         let mut insert = connection.prepare_cached(match self {
-            Self::Entry(_) => {
-                "INSERT INTO field (id, path, commitment, sealed) VALUES (?1, ?2, ?3, ?4)"
-            }
-            Self::Payload(..) => {
-                "INSERT INTO payload (id, path, commitment, sealed) VALUES (?1, ?2, ?3, ?4)"
-            }
+            Self::Entry(_) => "INSERT INTO field (id, path, commitment, sealed) VALUES (?1, ?2, ?3, ?4)",
+            Self::Payload(..) => "INSERT INTO payload (id, path, commitment, sealed) VALUES (?1, ?2, ?3, ?4)",
         })?;
         let (first, _) = self.ids()?;
         let mut bytes = 0;
@@ -54,12 +50,7 @@ impl Owner {
             let open = [field.salt.0.as_slice(), &field.value.0].concat();
             let sealed = key.seal(self.place(position, &field.path), &open)?;
             bytes += sealed.len();
-            insert.execute(params![
-                first + position as u64,
-                field.path,
-                commitment.as_bytes(),
-                sealed
-            ])?;
+            insert.execute(params![first + position as u64, field.path, commitment.as_bytes(), sealed])?;
         }
         Ok(bytes)
     }
@@ -94,11 +85,7 @@ impl Owner {
     }
 
     /// The field in the open, unless it was erased.
-    pub(super) fn open(
-        self,
-        key: &SealingKey,
-        field: &StoredField,
-    ) -> Result<Option<Field>, StoreError> {
+    pub(super) fn open(self, key: &SealingKey, field: &StoredField) -> Result<Option<Field>, StoreError> {
         let Some(sealed) = &field.sealed else {
             return Ok(None);
         };
@@ -127,16 +114,8 @@ impl Owner {
 
     fn place(self, position: usize, path: &str) -> Place<'_> {
         match self {
-            Self::Entry(entry) => Place::Field {
-                entry,
-                position,
-                path,
-            },
-            Self::Payload(_, approval) => Place::Payload {
-                approval,
-                position,
-                path,
-            },
+            Self::Entry(entry) => Place::Field { entry, position, path },
+            Self::Payload(_, approval) => Place::Payload { approval, position, path },
         }
     }
 
@@ -145,9 +124,7 @@ impl Owner {
         let (Self::Entry(index) | Self::Payload(index, _)) = self;
         let first = index.checked_mul(1 << POSITION_BITS);
         let end = first.and_then(|first| first.checked_add(1 << POSITION_BITS));
-        first
-            .zip(end)
-            .ok_or_else(|| corrupt(format!("there is no entry {index}")))
+        first.zip(end).ok_or_else(|| corrupt(format!("there is no entry {index}")))
     }
 }
 

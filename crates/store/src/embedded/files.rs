@@ -23,11 +23,7 @@ pub(super) fn prepare(database: &Path) -> Result<(), StoreError> {
         .mode(PRIVATE_FILE)
         .open(database)
         .map_err(|error| failed("open", database, &error))?;
-    for path in [
-        database.to_owned(),
-        beside(database, "-wal"),
-        beside(database, "-shm"),
-    ] {
+    for path in [database.to_owned(), beside(database, "-wal"), beside(database, "-shm")] {
         make_private(&path)?;
     }
     Ok(())
@@ -36,9 +32,7 @@ pub(super) fn prepare(database: &Path) -> Result<(), StoreError> {
 /// Leaves a file to its owner only, if it is there.
 pub(super) fn make_private(path: &Path) -> Result<(), StoreError> {
     match fs::set_permissions(path, Permissions::from_mode(PRIVATE_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("make private", path, &error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("make private", path, &error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -51,10 +45,8 @@ pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreError> {
         .mode(PRIVATE_DIRECTORY)
         .create(directory)
         .map_err(|error| failed("make", directory, &error))?;
-    let mode = fs::metadata(directory)
-        .map_err(|error| failed("look at", directory, &error))?
-        .permissions()
-        .mode();
+    let mode =
+        fs::metadata(directory).map_err(|error| failed("look at", directory, &error))?.permissions().mode();
     if mode & OTHERS_WRITE != 0 {
         return Err(StoreError::LogStopped(format!(
             "anybody may write to `{0}`, where the log is to stand; run `chmod 700 {0}`, or choose another place",
@@ -87,12 +79,8 @@ pub(super) fn lock(database: &Path) -> Result<File, StoreError> {
 /// without, it survives the end of the process, and a power cut may leave it empty.
 pub(super) fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let draft = beside(path, ".draft");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(PRIVATE_FILE)
-        .open(&draft)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(&draft)?;
     file.write_all(content)?;
     if durable {
         file.sync_all()?;

@@ -44,11 +44,7 @@ impl Ledger for EmbeddedStore {
                 let stored = StoredLeaf::at(connection, index)?;
                 stored.check()?;
                 let fields = Owner::Entry(index).disclosures(connection, &shared.key)?;
-                Ok(EntryView {
-                    index,
-                    leaf: stored.leaf,
-                    fields,
-                })
+                Ok(EntryView { index, leaf: stored.leaf, fields })
             })
             .await
     }
@@ -71,17 +67,9 @@ impl Ledger for EmbeddedStore {
         self.prove(new, move |reader| reader.consistency_proof(old)).await
     }
 
-    async fn erase(
-        &self,
-        index: u64,
-        paths: &[String],
-        by: Principal,
-    ) -> Result<Recorded<()>, StoreError> {
+    async fn erase(&self, index: u64, paths: &[String], by: Principal) -> Result<Recorded<()>, StoreError> {
         let paths = paths.to_vec();
-        let position = self
-            .writer
-            .submit(move |batch| erase(batch, index, &paths, by))
-            .await?;
+        let position = self.writer.submit(move |batch| erase(batch, index, &paths, by)).await?;
         Ok(Recorded::new((), position))
     }
 
@@ -90,12 +78,7 @@ impl Ledger for EmbeddedStore {
         let acknowledged = shared.head().size;
         self.readers
             .read(move |connection| {
-                let head = audit_log::audit(
-                    connection,
-                    &shared.origin,
-                    &shared.verifier,
-                    &shared.key,
-                )?;
+                let head = audit_log::audit(connection, &shared.origin, &shared.verifier, &shared.key)?;
                 if head.size < acknowledged {
                     return Err(corrupt(format!(
                         "the database holds {} entries, and {acknowledged} were acknowledged",
@@ -109,9 +92,7 @@ impl Ledger for EmbeddedStore {
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.to_owned();
-        self.readers
-            .read(move |connection| backup::backup(connection, &to))
-            .await
+        self.readers.read(move |connection| backup::backup(connection, &to)).await
     }
 }
 
@@ -160,12 +141,9 @@ fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str
     match draft.kind {
         Kind::Genesis | Kind::Heartbeat | Kind::Erasure => Ok(Some("the store writes it itself")),
         Kind::Directory => Ok(Some("a change of the directory writes it")),
-        Kind::Request
-        | Kind::Review
-        | Kind::Question
-        | Kind::Answer
-        | Kind::Reevaluation
-        | Kind::End => Ok(Some("an approval's event writes it")),
+        Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => {
+            Ok(Some("an approval's event writes it"))
+        }
         // An action that people were not asked about runs and ends too.
         Kind::Execution | Kind::Outcome => {
             let held = match draft.subject.as_deref().map(str::parse::<ActionId>) {
@@ -183,12 +161,7 @@ fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str
 }
 
 /// Erases fields of an entry and, where it is a request's, of its payload.
-fn erase(
-    batch: &mut Batch<'_>,
-    index: u64,
-    paths: &[String],
-    by: Principal,
-) -> Result<Position, StoreError> {
+fn erase(batch: &mut Batch<'_>, index: u64, paths: &[String], by: Principal) -> Result<Position, StoreError> {
     let leaf = StoredLeaf::at(batch.connection, index)?.read()?;
     let case = erasable(batch, leaf.kind, leaf.subject.as_deref())?;
     let mut owners = vec![Owner::Entry(index)];
@@ -216,31 +189,19 @@ fn erase(
         fields: vec![
             ("by".to_owned(), by.to_string().into_bytes()),
             ("entry".to_owned(), index.to_string().into_bytes()),
-            (
-                "paths".to_owned(),
-                canonical::write(&paths).map_err(refused)?,
-            ),
+            ("paths".to_owned(), canonical::write(&paths).map_err(refused)?),
         ],
     })
 }
 
 /// The approval that an entry belongs to, if to any.
 ///
-/// What the store still works with stays: genesis, the directory, and approvals that are not at their end.
-fn erasable(
-    batch: &Batch<'_>,
-    kind: Kind,
-    subject: Option<&str>,
-) -> Result<Option<CaseRow>, StoreError> {
-    let stays = |why| {
-        refused(Malformed::Value {
-            what: "entry to erase from",
-            value: kind.as_str().to_owned(),
-            why,
-        })
-    };
-    if matches!(kind, Kind::Genesis | Kind::Directory) {
-        return Err(stays("the directory and the log's key are replayed from it"));
+/// What the store still works with stays: genesis, the directory, erasures, and approvals that are not at their end.
+fn erasable(batch: &Batch<'_>, kind: Kind, subject: Option<&str>) -> Result<Option<CaseRow>, StoreError> {
+    let stays =
+        |why| refused(Malformed::Value { what: "entry to erase from", value: kind.as_str().to_owned(), why });
+    if matches!(kind, Kind::Genesis | Kind::Directory | Kind::Erasure) {
+        return Err(stays("the store reads it again"));
     }
     let Some(Ok(id)) = subject.map(str::parse::<ActionId>) else {
         return Ok(None);

@@ -1,8 +1,8 @@
 //! The log in its tables: the head, the tiles, and how new leaves come under a signed checkpoint.
 
 use audit::{
-    Checkpoint, Frontier, Hash, NoteSigner, SignedCheckpoint, TileHash, Tiles, TreeReader,
-    VerifierKey, leaf_hash,
+    Checkpoint, Frontier, Hash, NoteSigner, SignedCheckpoint, TileHash, Tiles, TreeReader, VerifierKey,
+    leaf_hash,
 };
 use domain::canonical;
 use domain::entry::{Kind, Leaf};
@@ -23,19 +23,11 @@ pub(super) struct LogState {
 impl LogState {
     /// The log without entries.
     pub(super) fn empty() -> Self {
-        Self {
-            frontier: Frontier::new(),
-            time: Timestamp::ZERO,
-            note: String::new(),
-        }
+        Self { frontier: Frontier::new(), time: Timestamp::ZERO, note: String::new() }
     }
 
     pub(super) fn head(&self) -> Head {
-        Head {
-            size: self.frontier.size(),
-            time: self.time,
-            checkpoint: self.note.clone(),
-        }
+        Head { size: self.frontier.size(), time: self.time, checkpoint: self.note.clone() }
     }
 
     /// Reads the head and holds it against what it stands on: signature, right edge, last leaves, genesis.
@@ -47,11 +39,8 @@ impl LogState {
         origin: &Origin,
         verifier: &VerifierKey,
     ) -> Result<Self, StoreError> {
-        let entries: u64 = connection.query_row(
-            "SELECT ifnull(max(idx) + 1, 0) FROM entry",
-            [],
-            |row| row.get(0),
-        )?;
+        let entries: u64 =
+            connection.query_row("SELECT ifnull(max(idx) + 1, 0) FROM entry", [], |row| row.get(0))?;
         let Some(head) = HeadRow::load(connection)? else {
             return if entries == 0 {
                 Ok(Self::empty())
@@ -90,28 +79,15 @@ impl LogState {
                 first.origin
             )));
         }
-        Ok(Self {
-            frontier,
-            time: head.time,
-            note: head.note,
-        })
+        Ok(Self { frontier, time: head.time, note: head.note })
     }
 
     /// The tree with these leaves added; their tile rows are written.
-    pub(super) fn grow(
-        &self,
-        connection: &Connection,
-        leaves: &[Hash],
-    ) -> Result<Frontier, StoreError> {
+    pub(super) fn grow(&self, connection: &Connection, leaves: &[Hash]) -> Result<Frontier, StoreError> {
         let mut frontier = self.frontier.clone();
-        let mut insert = connection
-            .prepare_cached("INSERT INTO tile (level, position, hash) VALUES (?1, ?2, ?3)")?;
-        for TileHash {
-            level,
-            position,
-            hash,
-        } in frontier.append_all(leaves)?
-        {
+        let mut insert =
+            connection.prepare_cached("INSERT INTO tile (level, position, hash) VALUES (?1, ?2, ?3)")?;
+        for TileHash { level, position, hash } in frontier.append_all(leaves)? {
             insert.execute(params![level, position, hash.as_bytes()])?;
         }
         Ok(frontier)
@@ -124,12 +100,7 @@ pub(super) fn sign(
     frontier: &Frontier,
     signer: &dyn NoteSigner,
 ) -> Result<SignedCheckpoint, StoreError> {
-    let checkpoint = Checkpoint::new(
-        origin.as_str(),
-        frontier.size(),
-        frontier.root(),
-        Vec::new(),
-    )?;
+    let checkpoint = Checkpoint::new(origin.as_str(), frontier.size(), frontier.root(), Vec::new())?;
     Ok(checkpoint.sign(&[signer])?)
 }
 
@@ -165,21 +136,12 @@ impl HeadRow {
                  ON CONFLICT (id) DO UPDATE SET
                      size = excluded.size, root = excluded.root, time = excluded.time, note = excluded.note",
             )?
-            .execute(params![
-                self.size,
-                self.root.as_bytes(),
-                self.time.micros(),
-                self.note
-            ])?;
+            .execute(params![self.size, self.root.as_bytes(), self.time.micros(), self.note])?;
         Ok(())
     }
 
     /// The checkpoint, if the log's key signed it and the row repeats it.
-    pub(super) fn verify(
-        &self,
-        origin: &Origin,
-        verifier: &VerifierKey,
-    ) -> Result<Checkpoint, StoreError> {
+    pub(super) fn verify(&self, origin: &Origin, verifier: &VerifierKey) -> Result<Checkpoint, StoreError> {
         let signed = Checkpoint::open(self.note.as_bytes(), std::slice::from_ref(verifier))
             .map_err(|error| corrupt(format!("the head's checkpoint: {error}")))?;
         let checkpoint = signed.checkpoint();
@@ -203,26 +165,16 @@ pub(super) struct StoredLeaf {
 
 impl StoredLeaf {
     pub(super) fn at(connection: &Connection, index: u64) -> Result<Self, StoreError> {
-        Self::range(connection, index, index.saturating_add(1))?
-            .pop()
-            .ok_or(StoreError::NotFound("entry"))
+        Self::range(connection, index, index.saturating_add(1))?.pop().ok_or(StoreError::NotFound("entry"))
     }
 
     /// The entries `from..to` that there are.
-    pub(super) fn range(
-        connection: &Connection,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<Self>, StoreError> {
+    pub(super) fn range(connection: &Connection, from: u64, to: u64) -> Result<Vec<Self>, StoreError> {
         let mut select = connection.prepare_cached(
             "SELECT idx, leaf_hash, leaf FROM entry WHERE idx >= ?1 AND idx < ?2 ORDER BY idx",
         )?;
         let rows = select.query_map(params![from, to], |row| {
-            Ok(Self {
-                index: row.get(0)?,
-                hash: Hash::from_bytes(row.get(1)?),
-                leaf: row.get(2)?,
-            })
+            Ok(Self { index: row.get(0)?, hash: Hash::from_bytes(row.get(1)?), leaf: row.get(2)? })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -232,15 +184,11 @@ impl StoredLeaf {
         if leaf_hash(&self.leaf) == self.hash {
             return Ok(());
         }
-        Err(corrupt(format!(
-            "entry {} does not hash to its leaf hash",
-            self.index
-        )))
+        Err(corrupt(format!("entry {} does not hash to its leaf hash", self.index)))
     }
 
     pub(super) fn read(&self) -> Result<Leaf, StoreError> {
-        canonical::read(&self.leaf)
-            .map_err(|error| corrupt(format!("entry {}: {error}", self.index)))
+        canonical::read(&self.leaf).map_err(|error| corrupt(format!("entry {}: {error}", self.index)))
     }
 }
 
@@ -256,9 +204,9 @@ impl Tiles for SqlTiles<'_> {
         let to = from.checked_add(u64::from(width)).ok_or_else(beyond)?;
         let hash = |row: &rusqlite::Row<'_>| Ok(Hash::from_bytes(row.get(0)?));
         if level == 0 {
-            let mut select = self.0.prepare_cached(
-                "SELECT leaf_hash FROM entry WHERE idx >= ?1 AND idx < ?2 ORDER BY idx",
-            )?;
+            let mut select = self
+                .0
+                .prepare_cached("SELECT leaf_hash FROM entry WHERE idx >= ?1 AND idx < ?2 ORDER BY idx")?;
             return Ok(select.query_map([from, to], hash)?.collect::<Result<_, _>>()?);
         }
         let mut select = self.0.prepare_cached(

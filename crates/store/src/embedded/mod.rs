@@ -14,16 +14,16 @@ mod audit_log;
 mod backup;
 mod open;
 
-mod writer;
-mod scribe;
+mod anchor;
 mod batch;
-mod reader;
 mod cases;
 mod fields;
-mod log;
-mod schema;
-mod anchor;
 mod files;
+mod log;
+mod reader;
+mod schema;
+mod scribe;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -89,10 +89,7 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`EmbeddedStore::open`], without the refusal of what was lost.
     pub fn open_accepting_loss(config: EmbeddedConfig, reason: &str) -> Result<Self, StoreError> {
-        let terms = open::Terms {
-            accept_loss: Some(reason.to_owned()),
-            ..open::Terms::default()
-        };
+        let terms = open::Terms { accept_loss: Some(reason.to_owned()), ..open::Terms::default() };
         open::open(config, &terms)
     }
 }

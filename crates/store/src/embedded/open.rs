@@ -27,10 +27,7 @@ pub(super) struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self {
-            accept_loss: None,
-            heartbeat: limits::HEARTBEAT,
-        }
+        Self { accept_loss: None, heartbeat: limits::HEARTBEAT }
     }
 }
 
@@ -80,11 +77,7 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
     }
     let readers = Readers::open(&config.path)?;
     let writer = Writer::start(scribe)?;
-    Ok(EmbeddedStore {
-        shared,
-        writer,
-        readers,
-    })
+    Ok(EmbeddedStore { shared, writer, readers })
 }
 
 /// What the database lacks of what this log has signed.
@@ -118,11 +111,7 @@ pub(super) fn check_anchor(
     };
     if anchor.size() > size {
         let forked = false;
-        return Ok(Some(Loss::Behind {
-            size,
-            anchor,
-            forked,
-        }));
+        return Ok(Some(Loss::Behind { size, anchor, forked }));
     }
     let tiles = SqlTiles(connection);
     let then = TreeReader::at_size(&tiles, anchor.size())?.root();
@@ -130,22 +119,14 @@ pub(super) fn check_anchor(
     let proof = reader.consistency_proof(anchor.size())?;
     audit::verify_consistency(anchor.size(), then, size, log.frontier.root(), &proof)?;
     let forked = then != anchor.root();
-    Ok(forked.then_some(Loss::Behind {
-        size,
-        anchor,
-        forked,
-    }))
+    Ok(forked.then_some(Loss::Behind { size, anchor, forked }))
 }
 
 impl Loss {
     /// What an operator reads, and can do.
     pub(super) fn refusal(&self) -> String {
         match self {
-            Self::Behind {
-                size,
-                anchor,
-                forked: false,
-            } => format!(
+            Self::Behind { size, anchor, forked: false } => format!(
                 "the database holds {size} entries, and this log has signed {}: it is an old backup. Put the newer \
                  database back. If it is lost for good, restore with `accept_loss`: the log will say that entries \
                  are missing, and witnesses will see it",

@@ -39,15 +39,10 @@ impl Readers {
         let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
         let _free = self.free.acquire().await.map_err(|error| failed(&error))?;
         let readers = Arc::clone(self);
-        tokio::task::spawn_blocking(move || readers.read_now(work))
-            .await
-            .map_err(|error| failed(&error))?
+        tokio::task::spawn_blocking(move || readers.read_now(work)).await.map_err(|error| failed(&error))?
     }
 
-    fn read_now<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn read_now<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = idle().pop();
         let connection = match waiting {

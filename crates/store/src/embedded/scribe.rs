@@ -138,12 +138,7 @@ impl Scribe {
     ) -> Result<News, Trouble> {
         let now = self.shared.clock.now().max(self.log.time);
         self.run("BEGIN IMMEDIATE")?;
-        let mut batch = Batch::new(
-            &self.connection,
-            &self.shared,
-            now,
-            self.log.frontier.size(),
-        );
+        let mut batch = Batch::new(&self.connection, &self.shared, now, self.log.frontier.size());
         while let Some(mut job) = queue.pop_front() {
             let ran = self.in_savepoint(&mut batch, job.as_mut());
             jobs.push(job);
@@ -189,11 +184,7 @@ impl Scribe {
             time: batch.now,
             note: signed.note().to_string(),
         };
-        news.log = Some(LogState {
-            frontier,
-            time: batch.now,
-            note: head.note.clone(),
-        });
+        news.log = Some(LogState { frontier, time: batch.now, note: head.note.clone() });
         match head.save(&self.connection).and_then(|()| self.run("COMMIT")) {
             Ok(()) => Ok(news),
             Err(error) => Err(Trouble::Behind(error, Box::new(news))),
@@ -293,11 +284,7 @@ impl Scribe {
             return;
         }
         let size = self.log.frontier.size().to_string().into_bytes();
-        let draft = Draft {
-            kind: Kind::Heartbeat,
-            subject: None,
-            fields: vec![("size".to_owned(), size)],
-        };
+        let draft = Draft { kind: Kind::Heartbeat, subject: None, fields: vec![("size".to_owned(), size)] };
         // A failure has been told and counted by the commit itself.
         let _ = self.record(draft);
         let (sweep, _unread) = job(|batch| vault::sweep(batch, IDLE_SWEEP));
@@ -308,9 +295,8 @@ impl Scribe {
     /// still stand. A long reader may be in the way; then it is tried again.
     fn scrub(&mut self) {
         let done = self.connection.busy_timeout(SCRUB_WAIT).and_then(|()| {
-            let busy: i64 = self
-                .connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            let busy: i64 =
+                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             Ok(busy == 0)
         });
         match done {
@@ -336,13 +322,7 @@ impl Scribe {
 
 impl Health {
     pub(super) fn good() -> Self {
-        Self {
-            grew: Instant::now(),
-            failures: 0,
-            anchor_failures: 0,
-            stopped: None,
-            unscrubbed: false,
-        }
+        Self { grew: Instant::now(), failures: 0, anchor_failures: 0, stopped: None, unscrubbed: false }
     }
 }
 

@@ -18,16 +18,12 @@ impl Vault for EmbeddedStore {
     async fn keep(&self, key: &str, value: &[u8], lifetime: Span) -> Result<(), StoreError> {
         check_size(value)?;
         let (key, value) = (key.to_owned(), value.to_vec());
-        self.writer
-            .submit(move |batch| keep(batch, &key, &value, lifetime))
-            .await
+        self.writer.submit(move |batch| keep(batch, &key, &value, lifetime)).await
     }
 
     async fn look(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (key, shared) = (key.to_owned(), self.shared.clone());
-        self.readers
-            .read(move |connection| look(connection, &shared.key, &key, shared.now()))
-            .await
+        self.readers.read(move |connection| look(connection, &shared.key, &key, shared.now())).await
     }
 
     async fn take(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -37,9 +33,7 @@ impl Vault for EmbeddedStore {
 
     async fn claim(&self, key: &str, lifetime: Span) -> Result<bool, StoreError> {
         let key = key.to_owned();
-        self.writer
-            .submit(move |batch| claim(batch, &key, lifetime))
-            .await
+        self.writer.submit(move |batch| claim(batch, &key, lifetime)).await
     }
 
     async fn forget(&self, prefix: &str) -> Result<u64, StoreError> {
@@ -60,12 +54,7 @@ pub(super) fn check_size(value: &[u8]) -> Result<(), StoreError> {
     }))
 }
 
-pub(super) fn keep(
-    batch: &mut Batch<'_>,
-    key: &str,
-    value: &[u8],
-    lifetime: Span,
-) -> Result<(), StoreError> {
+pub(super) fn keep(batch: &mut Batch<'_>, key: &str, value: &[u8], lifetime: Span) -> Result<(), StoreError> {
     let expires = lapse(batch.now, lifetime);
     let sealed = batch.shared.key.seal(Place::Vault { key, expires }, value)?;
     batch.bytes += sealed.len();
@@ -95,21 +84,13 @@ fn look(
 fn take(batch: &mut Batch<'_>, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let row = batch
         .connection
-        .prepare_cached(
-            "DELETE FROM vault WHERE key = ?1 AND expires > ?2 RETURNING expires, sealed",
-        )?
-        .query_row(params![key, batch.now.micros()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .prepare_cached("DELETE FROM vault WHERE key = ?1 AND expires > ?2 RETURNING expires, sealed")?
+        .query_row(params![key, batch.now.micros()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     row.map(|row| open(&batch.shared.key, key, row)).transpose()
 }
 
-fn open(
-    sealing: &SealingKey,
-    key: &str,
-    (expires, sealed): (u64, Vec<u8>),
-) -> Result<Vec<u8>, StoreError> {
+fn open(sealing: &SealingKey, key: &str, (expires, sealed): (u64, Vec<u8>)) -> Result<Vec<u8>, StoreError> {
     let expires = Timestamp::from_micros(expires);
     sealing.open(Place::Vault { key, expires }, &sealed)
 }
@@ -158,16 +139,12 @@ pub(super) fn sweep(batch: &mut Batch<'_>, limit: usize) -> Result<(), StoreErro
         "DELETE FROM claim WHERE key IN
              (SELECT key FROM claim WHERE expires <= ?1 ORDER BY expires LIMIT ?2)",
     ] {
-        batch
-            .connection
-            .prepare_cached(statement)?
-            .execute(params![batch.now.micros(), limit])?;
+        batch.connection.prepare_cached(statement)?.execute(params![batch.now.micros(), limit])?;
     }
     Ok(())
 }
 
 /// When it lapses; within what the database can hold.
 fn lapse(now: Timestamp, lifetime: Span) -> Timestamp {
-    now.after(lifetime)
-        .min(Timestamp::from_micros(i64::MAX.cast_unsigned()))
+    now.after(lifetime).min(Timestamp::from_micros(i64::MAX.cast_unsigned()))
 }

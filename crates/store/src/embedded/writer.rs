@@ -44,11 +44,7 @@ where
     W: FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let task = Task {
-        work: Some(work),
-        result: None,
-        reply,
-    };
+    let task = Task { work: Some(work), result: None, reply };
     (Box::new(task), answer)
 }
 
@@ -58,13 +54,8 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(scribe, &jobs))
-            .map_err(|error| {
-                StoreError::Failed(format!("cannot start the writer thread: {error}"))
-            })?;
-        Ok(Self {
-            queue: Mutex::new(Some(queue)),
-            thread: Mutex::new(Some(thread)),
-        })
+            .map_err(|error| StoreError::Failed(format!("cannot start the writer thread: {error}")))?;
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Has a piece of work done in the next transaction; answers once that stands.
@@ -89,11 +80,7 @@ impl Writer {
 
     /// Takes no more jobs, and waits until those that wait have been answered.
     pub(super) async fn close(&self, patience: Duration) {
-        let queue = self
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(queue) = queue else { return };
         let (done, closed) = oneshot::channel();
         let wait = async move {

@@ -49,9 +49,12 @@ fn a_second_try_is_known_by_what_it_does() {
     assert_ne!(payload_parts(&ok("", one), None), payload_parts(&ok("", two), None));
 }
 
+/// The field that comes instead, where one does.
+type Edit<'e> = Option<(&'e str, &'e [u8])>;
+
 #[test]
 fn fields_that_parsing_would_not_have_made_are_no_request() {
-    let edit = |at: &str, to: Option<(&str, &[u8])>| {
+    let edit = |at: &str, to: Edit<'_>| {
         let mut parts = payload_parts(&request(), Some(b""));
         let place = parts.iter().position(|(path, _)| path == at).unwrap_or(parts.len());
         if place < parts.len() {
@@ -60,7 +63,7 @@ fn fields_that_parsing_would_not_have_made_are_no_request() {
         parts.extend(to.map(|(path, value)| (path.to_owned(), value.to_vec())));
         again(&parts).map_or_else(|error| error, |_| "fine".to_owned())
     };
-    let cases: &[(&str, Option<(&str, &[u8])>, &str)] = &[
+    let cases: &[(&str, Edit<'_>, &str)] = &[
         ("http.method", None, "`http.method` is missing"),
         ("http.target", None, "`http.target` is missing"),
         ("http.authority", None, "`http.authority` is missing"),

@@ -87,7 +87,9 @@ async fn every_altered_row_is_found() {
         "DELETE FROM checkpoint".to_owned(),
         "DELETE FROM entry WHERE idx = (SELECT max(idx) FROM entry)".to_owned(),
         "UPDATE entry SET idx = 1000 WHERE idx = (SELECT max(idx) FROM entry)".to_owned(),
-        format!("DELETE FROM event WHERE {first_event} AND seq = (SELECT max(seq) FROM event WHERE {first_event})"),
+        format!(
+            "DELETE FROM event WHERE {first_event} AND seq = (SELECT max(seq) FROM event WHERE {first_event})"
+        ),
         "DELETE FROM event".to_owned(),
         "UPDATE approval SET state = 'denied' WHERE state = 'finished'".to_owned(),
         "UPDATE approval SET deadline = deadline + 1 WHERE state = 'pending'".to_owned(),
@@ -95,6 +97,8 @@ async fn every_altered_row_is_found() {
         "UPDATE approval SET retry_until = retry_until + 1 WHERE state = 'finished'".to_owned(),
         "UPDATE approval SET caller = 'agent:00000000-0000-7000-8000-000000000000'".to_owned(),
         "UPDATE approval SET erased = 1".to_owned(),
+        "UPDATE field SET sealed = NULL WHERE id = 7 << 10".to_owned(),
+        "UPDATE payload SET sealed = NULL".to_owned(),
         "DELETE FROM approval".to_owned(),
         "DELETE FROM payload".to_owned(),
     ] {
@@ -109,16 +113,19 @@ async fn every_altered_row_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sealed_values_do_not_move() {
     let place = full().await;
-    for (table, key, one, other) in
-        [("field", "id", "7 << 10", "8 << 10"), ("vault", "key", "'a'", "'b'"), ("payload", "id", "1 << 10", "(1 << 10) + 1")]
-    {
+    for (table, key, one, other) in [
+        ("field", "id", "7 << 10", "8 << 10"),
+        ("vault", "key", "'a'", "'b'"),
+        ("payload", "id", "1 << 10", "(1 << 10) + 1"),
+    ] {
         place.tamper(&format!(
             "UPDATE {table} SET sealed = (SELECT sealed FROM {table} WHERE {key} = {other}) WHERE {key} = {one}"
         ));
     }
     place.tamper("UPDATE vault SET expires = expires + 1 WHERE key = 'b'");
     let store = place.open_store();
-    let corrupt = |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Corrupt(_))), "{error:?}");
+    let corrupt =
+        |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Corrupt(_))), "{error:?}");
     corrupt(store.entry(7).await.err());
     corrupt(store.look("a").await.err());
     corrupt(store.look("b").await.err());
@@ -133,10 +140,9 @@ async fn sealed_values_do_not_move() {
 async fn no_altered_hash_ends_up_in_a_proof() {
     let whole = full().await;
     let size = whole.open_store().head().await.unwrap().size;
-    for statement in [
-        "UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 7",
-        "UPDATE tile SET hash = zeroblob(32)",
-    ] {
+    for statement in
+        ["UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 7", "UPDATE tile SET hash = zeroblob(32)"]
+    {
         let place = copy(&whole);
         let store = place.open_store();
         place.tamper(statement);

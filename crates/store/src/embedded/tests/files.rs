@@ -25,7 +25,8 @@ async fn files_are_for_their_owner_only() {
         names.push(file.file_name().into_string().unwrap());
     }
     names.sort();
-    let expected = ["anchor", "anchor.latest", "copy.backup", "log.db", "log.db-shm", "log.db-wal", "log.db.lock"];
+    let expected =
+        ["anchor", "anchor.latest", "copy.backup", "log.db", "log.db-shm", "log.db-wal", "log.db.lock"];
     assert_eq!(names, expected);
 
     // What somebody opened up is closed again.

@@ -13,7 +13,7 @@ use super::super::open::Terms;
 use super::super::{EmbeddedStore, restore};
 use super::place::Place;
 use crate::conformance::testing::{Desk, note};
-use crate::{Approvals as _, EntryView, Ledger as _, Store, StoreError, Vault as _, limits, open_fields};
+use crate::{Approvals as _, EntryView, Ledger as _, StoreError, Vault as _, limits, open_fields};
 
 async fn record(store: &EmbeddedStore, count: usize) {
     for n in 0..count {
@@ -100,7 +100,8 @@ async fn a_whole_backup_restores_without_a_word() {
     remove_database(&place);
     assert!(restore(&backup, place.config(), None).is_err());
     assert!(!place.path().exists());
-    let left: Vec<_> = fs::read_dir(place.dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(place.dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("restoring")), "{left:?}");
 }
 

@@ -1,0 +1,203 @@
+// One request: it can be approved once its payload was on the screen to its end; it is decided by a passkey's
+// signature over a statement that names exactly what this page shows; and it keeps itself current.
+
+import { attempt, call, say } from './api.js';
+import { fetchDocument, listen } from './live.js';
+import { sign } from './passkey.js';
+
+const request = document.getElementById('request');
+const { id } = request.dataset;
+const api = `/v1/approvals/${id}`;
+const find = (name) => document.getElementById(name);
+
+// What the page showed when it was opened; a statement names this and nothing newer.
+const displayed = request.dataset.displayed;
+let stale = false;
+let whole = request.dataset.complete !== undefined;
+let unseen = new Set();
+
+// Seen to the end.
+
+const observer = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (entry.isIntersecting) {
+      unseen.delete(entry.target);
+      observer.unobserve(entry.target);
+    }
+  }
+  gate();
+}, { threshold: 1 });
+
+function watch() {
+  observer.disconnect();
+  unseen = new Set(find('payload-parts').querySelectorAll('[data-end]'));
+  for (const end of unseen) observer.observe(end);
+  gate();
+}
+
+function gate() {
+  const approve = find('approve');
+  if (!approve) return;
+  const open = whole && unseen.size === 0 && !stale;
+  approve.disabled = !open;
+  const hint = find('gate');
+  hint.hidden = open;
+  const words = hint.querySelector('span');
+  const rest = hint.querySelector('button');
+  rest.hidden = stale;
+  if (stale) words.textContent = 'The request has changed; look at it again.';
+  else if (!whole) words.textContent = 'Approve opens once you have opened the payload in full and seen its end.';
+  else words.textContent = 'Approve opens once you have seen the payload to its end.';
+  rest.textContent = whole ? 'Show the rest' : 'Open it in full';
+}
+
+function showRest() {
+  if (!whole) {
+    find('open-whole').querySelector('button').focus();
+    find('payload').scrollIntoView({ block: 'start' });
+    return;
+  }
+  const [next] = unseen;
+  if (!next) return;
+  next.closest('pre, .request-line')?.focus({ preventScroll: true });
+  next.scrollIntoView({ block: 'center' });
+}
+
+async function openWhole(button) {
+  await attempt(button, async () => {
+    const csrf = document.querySelector('meta[name=csrf]').content;
+    const page = await fetchDocument('POST', `/approvals/${id}/payload`, { 'x-csrf-token': csrf });
+    const parts = page.getElementById('payload-parts');
+    if (!parts) return void location.reload();
+    find('payload-parts').replaceWith(document.adoptNode(parts));
+    find('open-whole').hidden = true;
+    whole = true;
+    watch();
+    showRest();
+  });
+}
+
+// Deciding.
+
+async function decide(verdict, note) {
+  const body = { verdict, displayed };
+  if (note) body.note = note;
+  const { statement, options } = await call('POST', `${api}/statements`, body);
+  say('Waiting for your passkey…');
+  const credential = await sign(options);
+  await call('POST', `${api}/reviews`, { statement, credential });
+  say({ approve: 'Approved, and signed by you.', deny: 'Denied, and signed by you.', ask: 'Asked, and signed by you.' }[verdict], 'good');
+  await refresh({ own: true });
+}
+
+function opens(name) {
+  const sheet = find(`sheet-${name}`);
+  if (!sheet) return false;
+  sheet.showModal();
+  (sheet.querySelector('textarea, input') || sheet.querySelector('button')).focus();
+  return true;
+}
+
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (!button || button.disabled) return;
+  if (button.id === 'approve' && !opens('approve')) attempt(request, () => decide('approve'));
+  if (button.id === 'ask') opens('ask');
+  if (button.id === 'deny') opens('deny');
+  if (button.id === 'cancel') opens('cancel');
+  switch (button.dataset.do) {
+    case 'close': button.closest('dialog').close(); break;
+    case 'show-rest': showRest(); break;
+    case 'open': openWhole(button); break;
+    case 'reload': location.reload(); break;
+    case 'withdraw':
+      attempt(button, async () => {
+        await call('POST', `${api}/questions/${button.dataset.question}/withdraw`);
+        location.reload();
+      });
+      break;
+    default:
+  }
+});
+
+// A click on what lies behind a sheet closes it.
+for (const sheet of document.querySelectorAll('dialog.sheet')) {
+  sheet.addEventListener('click', (event) => { if (event.target === sheet) sheet.close(); });
+}
+
+document.addEventListener('submit', (event) => {
+  const form = event.target;
+  event.preventDefault();
+  if (form.dataset.question) {
+    attempt(form, async () => {
+      await call('POST', `${api}/answers`, { question: form.dataset.question, text: form.elements.text.value.trim() });
+      location.reload();
+    });
+    return;
+  }
+  const { verdict } = form.dataset;
+  const typed = form.elements.typed;
+  if (typed && typed.value.trim() !== typed.dataset.expected) {
+    typed.setCustomValidity('This is not its name.');
+    typed.reportValidity();
+    return;
+  }
+  const note = form.elements.note?.value.trim();
+  form.closest('dialog').close();
+  if (verdict === 'cancel') {
+    attempt(form, async () => {
+      await call('POST', `${api}/cancel`, { reason: note });
+      await refresh({ own: true });
+    });
+  } else {
+    attempt(request, () => decide(verdict, note));
+  }
+});
+
+document.addEventListener('input', (event) => { if (event.target.id === 'typed') event.target.setCustomValidity(''); });
+
+// Keys bring you to a button and never press it.
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, dialog')) return;
+  const button = find({ a: 'approve', d: 'deny', '?': 'ask' }[event.key]);
+  if (!button) return;
+  event.preventDefault();
+  (button.disabled ? find('gate').querySelector('button') : button).focus();
+});
+
+// Keeping current.
+
+async function refresh({ own = false } = {}) {
+  let page;
+  try {
+    page = await fetchDocument('GET', location.pathname);
+  } catch {
+    return;
+  }
+  const fresh = page.getElementById('request');
+  if (!fresh) return void location.reload();
+  const decidable = ['pending', 'approved'].includes(fresh.dataset.state);
+  if (fresh.dataset.displayed !== displayed) {
+    // Never swap what somebody decides by from under their eyes, unless they did it or nobody can decide any more.
+    if (own || !decidable) return void location.reload();
+    stale = true;
+    find('changed').hidden = false;
+    gate();
+  }
+  const before = find('decide').dataset.may;
+  for (const part of request.querySelectorAll('[data-live]')) {
+    const next = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
+    const same = part.dataset.live === 'decide' && next?.dataset.may === before && fresh.dataset.state === request.dataset.state;
+    if (next && !same) part.replaceWith(document.adoptNode(next));
+  }
+  const moved = request.dataset.state !== fresh.dataset.state;
+  request.dataset.state = fresh.dataset.state;
+  if (moved && !decidable) {
+    for (const sheet of document.querySelectorAll('dialog[open]')) sheet.close();
+    document.querySelector('[data-live="stage"]').scrollIntoView({ block: 'nearest' });
+  }
+  gate();
+}
+
+listen(`/v1/approvals/${id}/events`, ['approval', 'event', 'moved'], () => refresh());
+watch();

@@ -1,0 +1,138 @@
+//! The API `/v1`: actions that their callers run themselves, approvals and reviews, and everything that is
+//! administered.
+//!
+//! A request is read strictly ([`parse`]), its caller admitted ([`auth`]); then each resource has its file. Waiting
+//! is in [`hold`], refusing in [`reply`]. [`openapi`] is the document, generated from the same handlers that answer.
+
+pub mod config;
+
+mod parse;
+pub mod auth;
+pub mod hold;
+pub mod reply;
+mod once;
+pub mod shapes;
+mod document;
+
+pub mod token;
+pub mod actions;
+pub mod approvals;
+pub mod reviews;
+pub mod people;
+pub mod agents;
+pub mod routes;
+pub mod policy;
+pub mod sessions;
+pub mod log;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use domain::id::ActionId;
+use gateway::Gateway;
+use gateway::store::Summary;
+use tokio::sync::Semaphore;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use config::{Config, RouteReader};
+pub use reply::Problem;
+
+use auth::AnyCaller;
+
+/// What every handler works with.
+pub(crate) struct Rest {
+    gateway: Arc<Gateway>,
+    config: Config,
+    /// The public URL's origin, as browsers send it.
+    web_origin: String,
+    streams: Arc<Semaphore>,
+}
+
+type App = Arc<Rest>;
+
+/// The API's routes: `/v1` and `/openapi.json`.
+pub fn router(gateway: Arc<Gateway>, config: Config) -> axum::Router {
+    let app = Arc::new(Rest {
+        web_origin: auth::web_origin(&gateway.settings().public_url),
+        gateway,
+        config,
+        streams: Arc::new(Semaphore::new(config::STREAMS_AT_ONCE)),
+    });
+    let (routes, _) = resources().split_for_parts();
+    let routes = routes
+        .fallback(async || Problem::no_such_path())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard));
+    let text: Arc<str> = openapi().to_json().unwrap_or_default().into();
+    let document = get(async move || ([(axum::http::header::CONTENT_TYPE, "application/json")], text.to_string()))
+        .fallback(async || Problem::only_get());
+    axum::Router::new().nest("/v1", routes).with_state(app).route("/openapi.json", document)
+}
+
+/// The API's document, OpenAPI 3.1.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let nested = OpenApiRouter::<App>::with_openapi(document::head()).nest("/v1", resources());
+    let mut document = nested.into_openapi();
+    document::complete(&mut document);
+    document
+}
+
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .merge(token::resources())
+        .merge(actions::resources())
+        .merge(approvals::resources())
+        .merge(reviews::resources())
+        .merge(people::resources())
+        .merge(agents::resources())
+        .merge(routes::resources())
+        .merge(policy::resources())
+        .merge(sessions::resources())
+        .merge(log::resources())
+}
+
+/// What holds for every request: nothing from another origin's page, nothing kept by caches, every answer with an
+/// id that stands in our log too.
+async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = app.gateway.new_id(ActionId::new).map(|id| id.to_string()).unwrap_or_default();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let elsewhere = if auth::is_safe(&method) { Ok(()) } else { auth::from_elsewhere(request.headers(), &app) };
+    let mut response = match elsewhere {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let status = response.status().as_u16();
+    tracing::debug!(request = id, %method, path, status, "answered");
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
+}
+
+impl Rest {
+    /// An approval that this caller may see.
+    async fn visible(&self, id: ActionId, caller: &AnyCaller) -> Result<Summary, Problem> {
+        Ok(match &caller.human {
+            Some(human) => self.gateway.approval_for(id, human).await?,
+            None => self.gateway.on_chain(id, caller.principal()).await?,
+        })
+    }
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rest")
+    }
+}
