@@ -1,6 +1,6 @@
 //! People, agents, routes and policy as they stand, and the forms by which an administrator proposes changes.
 
-mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 
@@ -15,8 +15,6 @@ use maud::Markup;
 use crate::failure::Failure;
 use crate::frame::{Frame, Page, Room};
 use crate::viewer::{SignedIn, Viewer};
-
-pub(crate) use view::{agents as agents_view, people as people_view, policy as policy_view, routes as routes_view};
 
 /// What the rooms are rendered from.
 pub(crate) struct Look<'a> {
@@ -73,7 +71,7 @@ fn room(
 }
 
 /// The rules of the policy that stands, with the built-in ones.
-fn rules(directory: &Directory) -> Vec<RuleRow> {
+pub(crate) fn rules(directory: &Directory) -> Vec<RuleRow> {
     let text = directory.policy().map(|policy| policy.text.as_str()).unwrap_or_default();
     let Ok(set) = PolicySet::load(text) else { return Vec::new() };
     set.rules()

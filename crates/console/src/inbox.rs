@@ -1,6 +1,6 @@
 //! The inbox: what waits, for whom, how risky and for how long, most pressing first.
 
-mod view;
+pub(crate) mod view;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -24,8 +24,6 @@ use crate::failure::Failure;
 use crate::frame::{Frame, Page, Room};
 use crate::limits;
 use crate::viewer::SignedIn;
-
-pub(crate) use view::{capital, environment_badge, level, list as list_view, page as page_view, progress, risk_meter, title, verb_chip};
 
 /// The states in which something can still happen.
 const OPEN: [&str; 3] = ["pending", "approved", "executing"];
@@ -121,7 +119,7 @@ pub(crate) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Page, Failure> {
     let inbox = gather(&gateway, &signed_in.0, &asked).await?;
-    let (viewer, title) = (signed_in.viewer(&gateway), title(inbox.mine));
+    let (viewer, title) = (signed_in.viewer(&gateway), view::title(inbox.mine));
     let frame = Frame { title: &title, room: Room::Inbox, viewer: &viewer, scripts: &["inbox.js"], now: inbox.now };
     Ok(Page(frame.around(&view::page(&inbox))))
 }

@@ -5,7 +5,7 @@
 //! that is larger than a page, which is logged and answered as a page's part. No GET changes anything.
 //!
 //! The files stand in reading order: what every answer carries ([`guard`](self)), who looks
-//! ([`viewer`](self)), what all pages share (`frame`, `words`, `assets`), then the rooms: signing in, the
+//! ([`viewer`](self)), what all pages share (`frame`, `marks`, `words`, `assets`), then the rooms: signing in, the
 //! inbox, one request, the directory, the log. A room gathers a model and renders it with pure functions.
 
 mod guard;
@@ -14,6 +14,7 @@ mod failure;
 
 mod assets;
 mod frame;
+mod marks;
 mod words;
 
 mod sign_in;

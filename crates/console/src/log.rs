@@ -10,6 +10,7 @@ use maud::{Markup, html};
 
 use crate::failure::Failure;
 use crate::frame::{Frame, Page, Room};
+use crate::marks::copy_button;
 use crate::viewer::SignedIn;
 use crate::words;
 
@@ -43,9 +44,4 @@ pub(crate) fn view(head: &Head, origin: &str, log_key: &str, now: Timestamp) -> 
             code { "countersign audit verify" } "."
         }
     }
-}
-
-/// A button that copies an element's text.
-pub(crate) fn copy_button(id: &str) -> Markup {
-    html! { button.quiet type="button" data-copy=(id) { "Copy" } }
 }

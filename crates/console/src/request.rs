@@ -2,8 +2,8 @@
 //! what effect, why, until when and by whom, and then the decision.
 
 mod change;
-mod payload;
-mod view;
+pub(crate) mod payload;
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,8 +31,6 @@ use crate::viewer::SignedIn;
 use crate::limits;
 
 pub(crate) use change::Proposal;
-pub(crate) use payload::whole as payload_view;
-pub(crate) use view::page as page_view;
 
 /// The header in which scripts send the session's secret.
 const CSRF_HEADER: &str = "x-csrf-token";

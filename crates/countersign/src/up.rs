@@ -51,7 +51,10 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let house = open(&config, options.accept_loss.as_deref())?;
     let gateway = &house.gateway;
     gateway.install(Arc::new(ConfigRunner::new(Arc::clone(gateway.store()))));
-    let point = points::http::HttpPoint::new(Arc::clone(gateway), config.read_secrets()?)?;
+    let point = points::http::HttpPoint::new(Arc::clone(gateway), config.read_secrets()?);
+    for secret in point.missing_secrets() {
+        tracing::warn!(%secret, "a route names a secret that the configuration does not have");
+    }
     gateway.install(Arc::new(point.runner()));
     gateway.start().await?;
 
@@ -174,11 +177,9 @@ fn router(gateway: &Arc<Gateway>, metrics: PrometheusHandle) -> Router {
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
             }),
         );
-    health.merge(points::rest::router(rest_parts(gateway))).merge(console::router(Arc::clone(gateway)))
-}
-
-fn rest_parts(gateway: &Arc<Gateway>) -> points::rest::Parts {
-    points::rest::Parts { gateway: Arc::clone(gateway), check_route: Arc::new(points::http::check_document) }
+    // The API takes route documents without knowing what the points that own them make of them.
+    let api = points::rest::Config { routes: Arc::new(points::http::check_document) };
+    health.merge(points::rest::router(Arc::clone(gateway), api)).merge(console::router(Arc::clone(gateway)))
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {

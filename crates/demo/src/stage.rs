@@ -90,3 +90,8 @@ pub(crate) fn took(time: Duration) -> String {
         _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
+
+/// What went wrong, to standard error.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "\n{text}");
+}

@@ -67,7 +67,10 @@ impl Permit {
                     ) {
                         Ok(checked) => checked,
                         Err(
-                            altered @ (Refusal::Signature(_) | Refusal::Malformed(_) | Refusal::OtherAction),
+                            altered @ (Refusal::Signature(_)
+                            | Refusal::Malformed(_)
+                            | Refusal::OtherAction
+                            | Refusal::OtherOrigin(_)),
                         ) => {
                             return Err(altered);
                         }

@@ -40,10 +40,12 @@ impl CheckedReview {
         if statement.approval != action.id() || statement.action != action.digest() {
             return Err(Refusal::OtherAction);
         }
+        // The signature comes before all that only keeps a review from counting: one that was altered is found
+        // whatever else there is to say against it.
+        let standing = verifier.verify(&signed, &statement, action)?;
         if statement.assurance < requirement.assurance {
             return Err(Refusal::Assurance);
         }
-        let standing = verifier.verify(&signed, &statement, action)?;
         self_review(&statement, &standing, action, requirement)?;
         let eligible = match (&statement.verdict, &statement.group) {
             (Verdict::Approve, Some(group)) => {

@@ -78,11 +78,11 @@ fn read(text: &str, builtin: bool) -> Result<Vec<Loaded>, Vec<LoadError>> {
     }
     let mut rules = Vec::new();
     let mut ids = HashSet::new();
-    for (offset, policy) in in_text_order(text, &set) {
-        match lint(text, offset, policy, builtin) {
+    for (place, policy) in in_text_order(text, &set) {
+        match lint(text, place, policy, builtin) {
             Ok(loaded) => {
                 if !ids.insert(loaded.rule.id.clone()) {
-                    errors.push(LoadError::at(text, offset, "another rule has this `@id`", "choose another").of(loaded.rule.id.as_str()));
+                    errors.push(LoadError::at(text, place.offset, "another rule has this `@id`", "choose another").of(loaded.rule.id.as_str()));
                 }
                 rules.push(loaded);
             }
@@ -115,29 +115,44 @@ fn hidden_characters(text: &str) -> Vec<LoadError> {
     errors
 }
 
-/// The policies with the byte offset at which each begins. Cedar numbers them in the order of the text.
-fn in_text_order<'a>(text: &str, set: &'a cedar::PolicySet) -> Vec<(usize, &'a cedar::Policy)> {
+/// Where a rule begins.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: usize,
+    line: usize,
+}
+
+/// The policies with where each begins. Cedar numbers them in the order of the text.
+fn in_text_order<'a>(text: &str, set: &'a cedar::PolicySet) -> Vec<(Place, &'a cedar::Policy)> {
     let number = |policy: &cedar::Policy| AsRef::<str>::as_ref(policy.id()).trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX);
     let mut policies: Vec<&cedar::Policy> = set.policies().collect();
     policies.sort_by_key(|policy| number(policy));
-    let mut from = 0;
+    let mut place = Place { offset: 0, line: 1 };
     let mut found = Vec::with_capacity(policies.len());
     for policy in policies {
         let own = policy.to_cedar().unwrap_or_default();
-        let offset = text.get(from..).and_then(|rest| rest.find(&own)).map_or(from, |at| from + at);
-        from = offset + own.len();
-        found.push((offset, policy));
+        let rest = text.get(place.offset..).unwrap_or_default();
+        let (before, _) = rest.split_at_checked(rest.find(&own).unwrap_or(0)).unwrap_or_default();
+        place = place.after(before);
+        found.push((place, policy));
+        place = place.after(&own);
     }
     found
 }
 
-fn lint(text: &str, offset: usize, policy: &cedar::Policy, builtin: bool) -> Result<Loaded, Vec<LoadError>> {
+impl Place {
+    fn after(self, text: &str) -> Self {
+        Self { offset: self.offset + text.len(), line: self.line + text.matches('\n').count() }
+    }
+}
+
+fn lint(text: &str, place: Place, policy: &cedar::Policy, builtin: bool) -> Result<Loaded, Vec<LoadError>> {
     let annotations =
         Annotations { pairs: policy.annotations().collect(), is_permit: policy.effect() == CedarEffect::Permit };
-    let line = (!builtin).then(|| crate::error::position(text, offset).0);
+    let line = (!builtin).then_some(place.line);
     let name = policy.annotation("id").unwrap_or_default();
     let said = |(message, help): (String, String)| {
-        let error = LoadError::at(text, offset, message, help);
+        let error = LoadError::at(text, place.offset, message, help);
         if name.is_empty() { error } else { error.of(name) }
     };
     let json = policy.to_json().map_err(|error| vec![said((format!("Cedar cannot read it back: {error}"), "simplify the rule".to_owned()))])?;

@@ -3,12 +3,12 @@
 //! handful of entities whatever the directory's size, and nothing that could go stale. A test holds these
 //! values against the schema; at run time they conform by construction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
 use domain::action::{Draft, Level};
 use domain::directory::{Agent, Directory, Person};
-use domain::id::{AgentId, PersonId};
+use domain::id::{AgentId, Environment, GroupName, PersonId, TargetName};
 use domain::principal::{Principal, Role};
 use domain::verb::{VOCABULARY, Verb, VerbGroup};
 
@@ -29,12 +29,17 @@ pub(crate) struct Names {
     verbs: HashMap<Verb, Entity>,
 }
 
-/// Entities that a slice's rules name, which must be there to be looked at.
+/// What a slice's rules name. Agents, people and verbs must be there to be looked at; a membership in what no
+/// rule names can change no answer (`in` stands before a name, and no attribute holds a group, a target or
+/// an environment), and closing the hierarchy over it is what costs most.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
-    pub(crate) agents: Vec<AgentId>,
-    pub(crate) people: Vec<PersonId>,
-    pub(crate) verbs: Vec<Verb>,
+    agents: Vec<AgentId>,
+    people: Vec<PersonId>,
+    verbs: Vec<Verb>,
+    groups: HashSet<GroupName>,
+    targets: HashSet<TargetName>,
+    environments: HashSet<Environment>,
 }
 
 /// Who asks, found in the directory.
@@ -104,7 +109,7 @@ impl Names {
     /// The request and the entities that its rules can reach.
     pub(crate) fn build(&self, question: &Question<'_>, caller: &Caller<'_>, id: String, named: &Named) -> Result<(Request, Entities), String> {
         let action = question.action;
-        let mut around = Around { names: self, directory: question.directory, entities: Vec::with_capacity(6), people: Vec::new() };
+        let mut around = Around { names: self, directory: question.directory, named, entities: Vec::with_capacity(6), people: Vec::new() };
         let principal = match caller {
             Caller::Agent(agent) => around.agent(agent)?,
             Caller::Person(person) => around.person(person)?,
@@ -113,8 +118,9 @@ impl Names {
         let verb = self.verbs.get(&action.verb).ok_or_else(|| format!("the verb `{}` is not in the schema", action.verb))?;
         let resource = around.resource(action, id)?;
         around.entities.push(verb.clone());
-        around.named(named, caller, action.verb)?;
-        let entities = Entities::from_entities(around.entities, None).map_err(|error| error.to_string())?;
+        around.named(caller, action.verb)?;
+        // Adding closes the hierarchy from the added entities alone; `from_entities` looks for cycles in all of it.
+        let entities = Entities::empty().add_entities(around.entities, None).map_err(|error| error.to_string())?;
         let request = Request::new(principal, verb.uid(), resource, context, None).map_err(|error| error.to_string())?;
         Ok((request, entities))
     }
@@ -153,6 +159,7 @@ impl Names {
 struct Around<'a> {
     names: &'a Names,
     directory: &'a Directory,
+    named: &'a Named,
     entities: Vec<Entity>,
     people: Vec<PersonId>,
 }
@@ -179,7 +186,8 @@ impl Around<'_> {
             return Ok(uid);
         }
         self.people.push(person.id);
-        let groups = person.groups.iter().map(|group| Names::uid(&self.names.group, group.as_str()));
+        let named = person.groups.iter().filter(|group| self.named.groups.contains(*group));
+        let groups = named.map(|group| Names::uid(&self.names.group, group.as_str()));
         let name = ("name".to_owned(), RestrictedExpression::new_string(person.name.clone()));
         self.push(uid, [name], groups.collect::<Vec<_>>(), [])
     }
@@ -193,18 +201,20 @@ impl Around<'_> {
             ("environment".to_owned(), text(resource.environment.as_str())),
             ("production".to_owned(), RestrictedExpression::new_bool(resource.is_production())),
         ];
-        let parents = [
-            Names::uid(&self.names.target, action.target.name.as_str()),
-            Names::uid(&self.names.environment, resource.environment.as_str()),
-        ];
+        let target = &action.target.name;
+        let target = self.named.targets.contains(target).then(|| Names::uid(&self.names.target, target.as_str()));
+        let environment = &resource.environment;
+        let environment =
+            self.named.environments.contains(environment).then(|| Names::uid(&self.names.environment, environment.as_str()));
+        let parents = target.into_iter().chain(environment);
         let labels = resource.labels.iter().map(|(key, value)| (key.clone(), text(value)));
         let uid = EntityUid::from_type_name_and_id(self.names.resource.clone(), EntityId::new(id));
         self.push(uid, attributes, parents, labels.collect::<Vec<_>>())
     }
 
     /// Whoever the rules name. Somebody unknown or inactive is left out: in no group, without attributes.
-    fn named(&mut self, named: &Named, caller: &Caller<'_>, verb: Verb) -> Result<(), String> {
-        let directory = self.directory;
+    fn named(&mut self, caller: &Caller<'_>, verb: Verb) -> Result<(), String> {
+        let (directory, named) = (self.directory, self.named);
         for agent in named.agents.iter().filter_map(|id| directory.agent(*id)) {
             let is_caller = matches!(caller, Caller::Agent(known) if known.id == agent.id);
             let sponsored = directory.person(agent.sponsor).is_some_and(|person| person.active);
@@ -234,14 +244,22 @@ impl Around<'_> {
 }
 
 impl Named {
-    /// Adds the entities that a rule names.
-    pub(crate) fn add(&mut self, literals: &[EntityUid]) {
-        for uid in literals {
-            let id = uid.id().unescaped();
-            match uid.type_name().basename() {
+    /// Adds what a rule names: in its conditions what may be looked at, and anywhere what may be belonged to.
+    pub(crate) fn add(&mut self, in_conditions: &[(String, String)], anywhere: &[EntityUid]) {
+        for (kind, id) in in_conditions {
+            match kind.as_str() {
                 "Agent" => put(&mut self.agents, id.parse().ok()),
                 "Person" => put(&mut self.people, id.parse().ok()),
                 "Action" => put(&mut self.verbs, id.parse().ok()),
+                _ => {}
+            }
+        }
+        for uid in anywhere {
+            let id = uid.id().unescaped();
+            match uid.type_name().basename() {
+                "Group" => self.groups.extend(id.parse::<GroupName>().ok()),
+                "Target" => self.targets.extend(id.parse::<TargetName>().ok()),
+                "Env" => self.environments.extend(id.parse::<Environment>().ok()),
                 _ => {}
             }
         }

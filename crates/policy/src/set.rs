@@ -143,7 +143,7 @@ impl PolicySet {
             of(wanted).next().map(|_| cedar_set(with))
         };
         let mut named = Named::default();
-        chosen().for_each(|loaded| named.add(&loaded.cedar.entity_literals()));
+        chosen().for_each(|loaded| named.add(&loaded.reads.entities, &loaded.cedar.entity_literals()));
         Slice {
             base: cedar_set(of(|rule| !rule.shadow && !matches!(rule.effect, Effect::Hold(_))).map(|loaded| &loaded.cedar)),
             holds: beside_permit(|rule| !rule.shadow && matches!(rule.effect, Effect::Hold(_))),

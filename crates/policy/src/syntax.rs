@@ -18,6 +18,8 @@ pub(crate) struct Reads {
     pub(crate) risk: bool,
     /// Whether they use `context` otherwise than by a fact's name.
     pub(crate) whole_context: bool,
+    /// The entities that conditions name, by type and id. A head compares with its entities and looks at none.
+    pub(crate) entities: Vec<(String, String)>,
     /// The estimates by which an `unless`, or a permit's `when`, lets something run.
     pub(crate) lifting_estimates: Vec<&'static str>,
 }
@@ -65,8 +67,7 @@ impl Reads {
         for (operator, operands) in fields {
             match operator.as_str() {
                 "Var" => self.bare(operands),
-                // Literals; entities among them are checked by their types.
-                "Value" => {}
+                "Value" => self.entities.extend(entity(operands)),
                 // Its keys are the author's words, and may look like operators.
                 "Record" => open.extend(operands.as_object().into_iter().flat_map(|record| record.values()).map(inner)),
                 "." | "has" => self.attribute(operands, node, open),
@@ -155,6 +156,12 @@ fn is_place(value: Option<&Value>) -> bool {
 }
 
 fn is_place_literal(value: &Value) -> bool {
-    let kind = value.get("Value").and_then(|value| value.get("__entity")).and_then(|entity| entity.get("type"));
-    matches!(kind.and_then(Value::as_str), Some("Target" | "Env"))
+    value.get("Value").and_then(entity).is_some_and(|(kind, _)| matches!(kind.as_str(), "Target" | "Env"))
+}
+
+/// A literal's type and id, where it is an entity.
+fn entity(literal: &Value) -> Option<(String, String)> {
+    let entity = literal.get("__entity")?;
+    let text = |key: &str| entity.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some((text("type")?, text("id")?))
 }

@@ -32,9 +32,9 @@ async fn main() {
     println!("| what | writers | a second | p50 ms | p99 ms | max ms |");
     println!("|---|---:|---:|---:|---:|---:|");
     for writers in [1, 64, 256] {
-        let store = open(Path::new(&base));
-        let row = measure(writers, |writer, round| {
-            let store = Arc::clone(&store.1);
+        let (_dir, store) = open(Path::new(&base));
+        let row = measure(writers, move |writer, round| {
+            let store = Arc::clone(&store);
             let text = format!("{writer:>500}/{round:<500}");
             async move {
                 store.record(note(&text)).await.unwrap();
@@ -43,10 +43,10 @@ async fn main() {
         print("entry of 1 KiB", writers, row.await);
     }
     for writers in [1, 64, 256] {
-        let store = open(Path::new(&base));
-        let desk = Desk::new(store.1.origin().clone());
-        let row = measure(writers, |writer, round| {
-            let (store, desk): (Arc<dyn Store>, _) = (store.1.clone(), desk.clone());
+        let (_dir, store) = open(Path::new(&base));
+        let desk = Desk::new(store.origin().clone());
+        let row = measure(writers, move |writer, round| {
+            let (store, desk): (Arc<dyn Store>, _) = (store.clone(), desk.clone());
             async move {
                 desk.finished(&store, &format!("queue-{writer}-{round}")).await;
             }
@@ -74,48 +74,36 @@ fn open(base: &Path) -> (tempfile::TempDir, Arc<EmbeddedStore>) {
 }
 
 /// Runs so many writers and gathers how long each step took, sorted.
-async fn measure<F>(writers: usize, step: impl Fn(usize, u64) -> F) -> Vec<Duration>
+async fn measure<S, F>(writers: usize, step: S) -> Vec<Duration>
 where
+    S: Fn(usize, u64) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let start = Instant::now();
-    let writer = async |writer: usize| {
-        let mut took = Vec::new();
-        for round in 0.. {
-            let begin = Instant::now();
-            if begin - start > WARM_UP + MEASURED {
-                break;
-            }
-            tokio::spawn(step(writer, round)).await.unwrap();
-            if begin - start > WARM_UP {
-                took.push(begin.elapsed());
-            }
-        }
-        took
-    };
-    let writers: Vec<_> = (0..writers).map(writer).collect();
-    let mut took: Vec<_> = futures(writers).await.into_iter().flatten().collect();
-    took.sort_unstable();
-    took
-}
-
-/// Waits for all at once, on one task.
-async fn futures<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for (future, answer) in &mut waiting {
-            if answer.is_none() {
-                match future.as_mut().poll(context) {
-                    std::task::Poll::Ready(ready) => *answer = Some(ready),
-                    std::task::Poll::Pending => pending = true,
+    let writer = |writer: usize| {
+        let step = step.clone();
+        tokio::spawn(async move {
+            let mut took = Vec::new();
+            for round in 0.. {
+                let begin = Instant::now();
+                if begin - start > WARM_UP + MEASURED {
+                    break;
+                }
+                step(writer, round).await;
+                if begin - start > WARM_UP {
+                    took.push(begin.elapsed());
                 }
             }
-        }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    waiting.into_iter().filter_map(|(_, answer)| answer).collect()
+            took
+        })
+    };
+    let running: Vec<_> = (0..writers).map(writer).collect();
+    let mut took = Vec::new();
+    for writer in running {
+        took.extend(writer.await.unwrap());
+    }
+    took.sort_unstable();
+    took
 }
 
 fn print(what: &str, writers: usize, took: Vec<Duration>) {

@@ -35,19 +35,12 @@
 //! it readable and are not required.
 
 mod verify;
-
 mod log;
-
 mod content;
-
 mod case;
-
 mod known;
-
 mod summary;
-
 pub mod report;
-
 mod render;
 
 pub use audit::VerifierKey;

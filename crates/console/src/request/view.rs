@@ -11,8 +11,7 @@ use maud::{Markup, html};
 
 use super::change::Line;
 use super::{Proposal, Stage, View, payload};
-use crate::inbox::{capital, environment_badge, level, progress, risk_meter, verb_chip};
-use crate::log::copy_button;
+use crate::marks::{capital, copy_button, environment_badge, level, progress, risk_meter, verb_chip};
 use crate::words;
 
 /// The page.
@@ -20,7 +19,7 @@ pub(crate) fn page(view: &View) -> Markup {
     let card = &view.card;
     html! {
         article.request id="request" data-id=(card.id) data-displayed=(view.displayed) data-state=(view.stage.word())
-            data-complete[card.complete] data-verb=(card.verb) data-resource=(domain::text::cut(&words::original(&card.resource).unwrap_or_default(), 200)) {
+            data-complete[card.complete] {
             div id="changed" class="banner" data-tone="ask" role="alert" hidden {
                 p { strong { "This request has changed since you opened it. " } "Look at it again before you decide." }
                 button type="button" data-do="reload" { "Show what it is now" }

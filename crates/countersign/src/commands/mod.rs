@@ -25,12 +25,13 @@ pub(crate) mod openapi;
 pub(crate) mod completions;
 
 mod lookup;
+mod browser;
 mod propose;
 
 use crate::cli::{Cli, Command, Common, Ending};
 use crate::client::Client;
 use crate::config::Config;
-use crate::output::Output;
+use crate::output::{Cell, Output, Tone};
 use crate::up;
 
 /// What every command is given.
@@ -60,6 +61,11 @@ impl Context {
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         up::config(self.common.config.as_deref())
     }
+}
+
+/// A state's word in its tone.
+pub(crate) fn state(word: &str) -> Cell {
+    Cell::toned(word, Tone::of_state(word))
 }
 
 /// This machine's clock, in microseconds since 1970.

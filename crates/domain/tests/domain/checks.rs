@@ -2,8 +2,9 @@
 
 use domain::Refusal;
 use domain::action::{Action, Draft};
-use domain::approval::Command;
+use domain::approval::{Approval, Command};
 use domain::digest::{Blob, Digest};
+use domain::grant::Permit;
 use domain::id::PersonId;
 use domain::principal::{Chain, Link, Principal, Role};
 use domain::requirement::{Assurance, Requirement, Separation};
@@ -116,6 +117,17 @@ fn each_reason_to_refuse_a_review() {
         (
             "chat, where passkeys are demanded",
             Try { statement: |s| s.assurance = Assurance::Chat, ..Try::new() },
+        ),
+        (
+            "chat, where passkeys are demanded, with an altered signature",
+            Try {
+                statement: |s| s.assurance = Assurance::Chat,
+                signed: |s| {
+                    let Proof::Passkey(proof) = &mut s.proof;
+                    proof.signature.0.clear();
+                },
+                ..Try::new()
+            },
         ),
         (
             "chat, where chat is enough",
@@ -262,7 +274,7 @@ fn a_nonce_is_used_once_even_across_questions() {
         Command::Review { review, question: question(nonce) }
     };
     let event = approval.handle(&command(2, Verdict::Ask, 1), at(1)).unwrap().event;
-    approval = domain::approval::Approval::apply(Some(approval), &event, at(1)).unwrap();
+    approval = Approval::apply(Some(approval), &event, at(1)).unwrap();
     for verdict in [Verdict::Ask, Verdict::Approve, Verdict::Deny] {
         assert_eq!(approval.handle(&command(2, verdict, 1), at(2)).unwrap_err(), Refusal::DuplicateReviewer);
     }
@@ -277,4 +289,46 @@ fn a_cases_reviewers_are_told_once_each() {
         [(2, 1), (3, 2), (2, 3)].map(|(who, n)| statement(&action, &standing, who, Verdict::Approve, n));
     let people: Vec<PersonId> = domain::review::reviewers(&statements).into_iter().collect();
     assert_eq!(people, [person(2), person(3)]);
+}
+
+#[test]
+fn a_stored_review_that_was_altered_is_an_alarm_and_not_only_not_counted() {
+    let action = action("prod");
+    let asked = requirement(&[&[(1, 0)]]);
+    let mut approval = open(&action, asked.clone());
+    let standing = approval.case().evaluation.clone();
+    for who in [2, 3] {
+        let statement = statement(&action, &standing, who, Verdict::Approve, who);
+        let review =
+            CheckedReview::check(sign(&statement), &action, &asked, &origin(), &Desk::open()).unwrap();
+        let command = Command::Review { review, question: question(0) };
+        let event = approval.handle(&command, at(1)).unwrap().event;
+        approval = Approval::apply(Some(approval), &event, at(1)).unwrap();
+    }
+    let issue = |change: fn(&mut Statement), forge: bool| {
+        let mut approval = approval.clone();
+        let Approval::Approved(approved) = &mut approval else { panic!("approved") };
+        let mut statement = approved.case.reviews[0].statement.clone();
+        change(&mut statement);
+        let mut signed = sign(&statement);
+        if forge {
+            let Proof::Passkey(proof) = &mut signed.proof;
+            proof.signature.0[0] ^= 1;
+        }
+        approved.case.reviews[0].signed = signed;
+        let fresh = held(&action, asked.clone());
+        let permit = Permit::issue(&approval, &action, fresh, &origin(), &Desk::open(), grant(1));
+        permit.map(|permit| permit.counted().len()).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(issue(|_| {}, false), Ok(2));
+    assert_eq!(issue(|_| {}, true), Err("bad-signature"), "the other review alone would have sufficed");
+    assert_eq!(issue(|s| s.assurance = Assurance::Chat, true), Err("bad-signature"));
+    assert_eq!(issue(|s| s.group = Some(group(2)), true), Err("bad-signature"));
+    assert_eq!(issue(|s| s.origin = "other.example/log".parse().unwrap(), false), Err("other-origin"));
+    assert_eq!(issue(|s| s.action = Digest::from_bytes([1; 32]), false), Err("other-action"));
+    assert_eq!(
+        issue(|s| s.group = Some(group(2)), false),
+        Ok(1),
+        "a group that is asked no more does not count"
+    );
 }

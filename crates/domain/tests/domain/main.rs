@@ -5,13 +5,8 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for")]
 
 mod lives;
-
 mod table;
-
 mod checks;
-
 mod records;
-
 mod format;
-
 mod support;

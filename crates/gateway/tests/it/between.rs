@@ -55,7 +55,7 @@ impl Between {
         if self.failing.load(Ordering::SeqCst) { Err(StoreError::Failed("the disk is full".to_owned())) } else { Ok(()) }
     }
 
-    async fn look(&self) {
+    async fn looked_at(&self) {
         let deed = self.at_next_look.lock().unwrap().take();
         if let Some(deed) = deed {
             deed(Arc::clone(&self.inner)).await;
@@ -81,7 +81,7 @@ impl Approvals for Between {
     }
 
     async fn approval(&self, id: ActionId) -> Result<Summary, StoreError> {
-        self.look().await;
+        self.looked_at().await;
         self.inner.approval(id).await
     }
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::action::{Difference as Differs, Draft, Level, Point, Resource, Target};
+use domain::action::{Difference as Differs, Level, Point, Resource, Target};
 use domain::approval::Approval;
 use domain::commitment::Disclosure;
 use domain::digest::{Digest, Purpose};
@@ -39,8 +39,6 @@ use super::{App, Rest};
 
 /// The target of an action whose caller names none.
 const DEFAULT_TARGET: &str = "rest";
-/// The payload path of what is asked for, beside its parameters.
-const ACTION: &str = "action";
 /// With what the payload paths of parameters begin.
 const PARAMETERS: &str = "parameters.";
 /// The payload path of the action that this one replaces.
@@ -401,7 +399,7 @@ async fn decide(
 ) -> Result<Decided, Problem> {
     let target = target(request)?;
     let verb: Verb = request.verb.as_str().parse()?;
-    let payload = payload(request)?;
+    let payload = payload(request);
     let ask = Ask {
         caller: &caller.caller,
         point: Point::Rest,
@@ -417,6 +415,8 @@ async fn decide(
         operation: 0,
         shape: Cow::Owned(format!("{verb} {}/{}", target.name, request.environment)),
         idempotency: key.0.as_deref(),
+        retry_parts: None,
+        holdable: true,
         retry_window: RETRY_WINDOW,
         run_when_gone: RunWhenGone::No,
         // Environment and labels come from the caller here, so no decision may be remembered; and a permit
@@ -458,30 +458,20 @@ fn facts(request: &ActionRequest) -> Facts {
 
 /// The fields that would run. What is asked for stands here beside its parameters, since two requests
 /// are the same call only where all of it is the same.
-fn payload(request: &ActionRequest) -> Result<Vec<(String, Vec<u8>)>, Problem> {
-    #[derive(Serialize)]
-    struct Asked<'a> {
-        verb: ActionVerb,
-        resource: &'a str,
-        environment: &'a Environment,
-        labels: &'a Labels,
-        rows: Option<u64>,
-        bulk: Option<bool>,
-    }
-    let asked = Asked {
-        verb: request.verb,
-        resource: &request.resource.0,
-        environment: &request.environment,
-        labels: &request.labels,
-        rows: request.rows,
-        bulk: request.bulk,
-    };
-    let mut fields = vec![(ACTION.to_owned(), domain::canonical::write(&asked)?)];
+fn payload(request: &ActionRequest) -> Vec<(String, Vec<u8>)> {
+    let mut fields = vec![
+        ("action.verb".to_owned(), request.verb.as_str().to_owned()),
+        ("action.resource".to_owned(), request.resource.0.clone()),
+        ("action.environment".to_owned(), request.environment.to_string()),
+    ];
+    let labels = request.labels.0.iter();
+    fields.extend(labels.map(|(name, value)| (format!("action.labels.{name}"), value.clone())));
+    fields.extend(request.rows.map(|rows| ("action.rows".to_owned(), rows.to_string())));
+    fields.extend(request.bulk.map(|bulk| ("action.bulk".to_owned(), bulk.to_string())));
+    fields.extend(request.supersedes.map(|earlier| (SUPERSEDES.to_owned(), earlier.to_string())));
+    let mut fields: Vec<_> = fields.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
     fields.extend(request.parameters.0.iter().map(|(name, value)| (format!("{PARAMETERS}{name}"), value.bytes())));
-    if let Some(earlier) = request.supersedes {
-        fields.push((SUPERSEDES.to_owned(), earlier.to_string().into_bytes()));
-    }
-    Ok(fields)
+    fields
 }
 
 fn denied(id: ActionId, rules: &[domain::evaluation::DecidingRule]) -> Problem {
@@ -623,10 +613,8 @@ async fn compared(
         return Err(Problem::not_found("earlier action of yours"));
     }
     let before = parts_of(app, &old).await?;
-    let resource = resource(request);
-    let target = target(request)?;
-    let mut after = named(request.verb.as_str(), &resource, &target);
-    after.extend(payload(request)?.into_iter().map(|(path, value)| (format!("payload {path}"), readable(&value))));
+    let mut after = Parts::from([(TARGET.to_owned(), target(request)?.name.to_string())]);
+    after.extend(payload(request).into_iter().map(|(path, value)| (path, readable(&value))));
     Ok(differences(&before, &after))
 }
 
@@ -651,52 +639,37 @@ pub(super) async fn superseded(
     Ok(Some((earlier, differences(&before, &after))))
 }
 
-type Parts = BTreeMap<String, Option<String>>;
+type Parts = BTreeMap<String, String>;
+
+/// The part that no payload field says.
+const TARGET: &str = "target";
 
 async fn parts_of(app: &Rest, summary: &Summary) -> Result<Parts, Problem> {
-    let Draft { verb, resource, target, id, .. } = summary.action.parts();
-    let mut parts = named(verb.as_str(), resource, target);
-    for field in app.gateway.store().payload(*id).await? {
+    let action = summary.action.parts();
+    let mut parts = Parts::from([(TARGET.to_owned(), action.target.name.to_string())]);
+    for field in app.gateway.store().payload(action.id).await? {
         if let Disclosure::Open(open) = field {
-            parts.insert(format!("payload {}", open.path), readable(&open.value.0));
+            parts.insert(open.path, readable(&open.value.0));
         }
     }
     Ok(parts)
 }
 
-fn named(verb: &str, resource: &Resource, target: &Target) -> Parts {
-    let mut parts = Parts::from([
-        ("verb".to_owned(), Some(verb.to_owned())),
-        ("resource.name".to_owned(), Some(resource.name.clone())),
-        ("resource.environment".to_owned(), Some(resource.environment.to_string())),
-        ("target.name".to_owned(), Some(target.name.to_string())),
-    ]);
-    let labels = resource.labels.iter();
-    parts.extend(labels.map(|(name, value)| (format!("resource.labels.{name}"), Some(value.clone()))));
-    parts
-}
-
 /// Text within [`DIFFERENCE_LIMIT_BYTES`]; of anything else, a digest, so that it still differs.
-fn readable(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= DIFFERENCE_LIMIT_BYTES);
-    Some(match text {
-        Some(text) => text.to_owned(),
-        None => format!("{} bytes, {}", value.len(), Digest::of(Purpose::Result, value)),
-    })
+fn readable(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if text.len() <= DIFFERENCE_LIMIT_BYTES => text.to_owned(),
+        Ok(_) | Err(_) => format!("{} bytes, SHA-256 {}", value.len(), Digest::of(Purpose::Result, value)),
+    }
 }
 
 fn differences(before: &Parts, after: &Parts) -> Vec<Difference> {
-    // What the other fields say already, and the reference itself, are no differences of their own.
-    let own = |part: &&String| part.as_str() != "payload action" && part.as_str() != "payload countersign.supersedes";
-    let mut names: Vec<&String> = before.keys().chain(after.keys()).filter(own).collect();
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).filter(|part| *part != SUPERSEDES).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
         .filter(|part| before.get(*part) != after.get(*part))
-        .map(|part| {
-            let side = |parts: &Parts| parts.get(part).cloned().flatten();
-            Differs { part: part.clone(), before: side(before), after: side(after) }.into()
-        })
+        .map(|part| Differs { part: part.clone(), before: before.get(part).cloned(), after: after.get(part).cloned() }.into())
         .collect()
 }

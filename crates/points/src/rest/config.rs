@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use domain::id::TargetName;
 use domain::time::Span;
+use gateway::Gateway;
+use gateway::store::limits as store_limits;
 
 /// Reads a route's document as the point that owns it does: the document as it is to be stored, or what is
 /// wrong with it, in words.
 pub type RouteReader = dyn Fn(&TargetName, &str) -> Result<String, String> + Send + Sync;
 
-/// What the API is told at start.
-#[derive(Clone)]
-pub struct Config {
+/// What the API is made of.
+pub struct Parts {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
     /// Reads and normalises a route's document.
-    pub routes: Arc<RouteReader>,
+    pub check_route: Arc<RouteReader>,
 }
 
-impl std::fmt::Debug for Config {
+impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Config")
+        f.debug_struct("Parts").field("gateway", &self.gateway).finish_non_exhaustive()
     }
 }
 
@@ -61,5 +64,3 @@ pub const PARAMETERS_LIMIT: usize = 256;
 pub const LABELS_LIMIT: usize = 32;
 /// The longest value shown on one side of a difference, in bytes.
 pub const DIFFERENCE_LIMIT_BYTES: usize = 4_096;
-
-use gateway::store::limits as store_limits;

@@ -147,7 +147,7 @@ impl Reading {
                 Heard::Moved(_) | Heard::Nothing => None,
                 Heard::Missed => match self.watched {
                     Watched::One(id) => self.tell(id).await,
-                    Watched::Inbox => Some(Event::default().event("missed").data("{}")),
+                    Watched::Inbox => Some(Event::default().event("moved").data("{}")),
                 },
                 Heard::End => return None,
             };

@@ -42,7 +42,7 @@ use gateway::store::Summary;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use config::{Config, RouteReader};
+pub use config::{Parts, RouteReader};
 pub use reply::Problem;
 
 use auth::AnyCaller;
@@ -50,7 +50,7 @@ use auth::AnyCaller;
 /// What every handler works with.
 pub(crate) struct Rest {
     gateway: Arc<Gateway>,
-    config: Config,
+    check_route: Arc<RouteReader>,
     /// The public URL's origin, as browsers send it.
     web_origin: String,
     streams: Arc<Semaphore>,
@@ -59,11 +59,12 @@ pub(crate) struct Rest {
 type App = Arc<Rest>;
 
 /// The API's routes: `/v1` and `/openapi.json`.
-pub fn router(gateway: Arc<Gateway>, config: Config) -> axum::Router {
+pub fn router(parts: Parts) -> axum::Router {
+    let Parts { gateway, check_route } = parts;
     let app = Arc::new(Rest {
         web_origin: auth::web_origin(&gateway.settings().public_url),
         gateway,
-        config,
+        check_route,
         streams: Arc::new(Semaphore::new(config::STREAMS_AT_ONCE)),
     });
     let (routes, _) = resources().split_for_parts();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::{KnownFormat, RefOr};
+use utoipa::openapi::RefOr;
 use utoipa::{PartialSchema, ToSchema};
 
 /// A text of 1 to `MAX` characters.
@@ -55,7 +55,7 @@ macro_rules! text_shape {
 
 text_shape!(
     /// A UUID, as actions, people, agents and questions have them.
-    Id, |s| s.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))));
+    Id, |s| s.format(Some(SchemaFormat::Custom("uuid".to_owned()))));
 text_shape!(
     /// A name: 1 to 64 of a-z, 0-9, `-`, `_` and `.`.
     Name, |s| s.pattern(Some("^[a-z0-9._-]{1,64}$")));

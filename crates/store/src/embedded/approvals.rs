@@ -12,7 +12,7 @@ use domain::principal::Principal;
 use domain::time::{Span, Timestamp};
 use domain::{Malformed, Refusal};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 use super::batch::{Batch, refused};
 use super::cases::{self, Case, CaseRow};
@@ -326,10 +326,11 @@ fn newest(
 }
 
 fn prior(connection: &Connection, caller: &str, shape: &str, since: u64) -> Result<Prior, StoreError> {
-    let mut count = connection
-        .prepare_cached("SELECT count(*) FROM approval WHERE caller = ?1 AND shape = ?2 AND state = ?3")?;
-    let mut in_state = |state: &str| count.query_row([caller, shape, state], |row| row.get(0));
-    let (ran, denied) = (in_state("finished")?, in_state("denied")?);
+    let (ran, denied) = connection
+        .prepare_cached("SELECT ran, denied FROM tally WHERE caller = ?1 AND shape = ?2")?
+        .query_row([caller, shape], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .unwrap_or_default();
     let denied_today = connection
         .prepare_cached(
             "SELECT count(*) FROM approval WHERE caller = ?1 AND state = 'denied' AND ended > ?2",

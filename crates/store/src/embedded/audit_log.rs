@@ -48,6 +48,17 @@ pub(super) fn audit(
     if walk.time != head.time {
         return Err(corrupt("the head's time is not that of the last entry"));
     }
+    let tallies = count(
+        connection,
+        "WITH counted AS (
+             SELECT caller, shape, sum(state = 'finished') AS ran, sum(state = 'denied') AS denied
+             FROM approval GROUP BY caller, shape HAVING ran + denied > 0)
+         SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM tally))
+              + (SELECT count(*) FROM (SELECT * FROM tally EXCEPT SELECT * FROM counted))",
+    )?;
+    if tallies != 0 {
+        return Err(corrupt("what is tallied of finished and denied approvals is not what stands"));
+    }
     let strays: [(&str, u64, u64); 2] = [
         ("entries", count(connection, "SELECT count(*) FROM entry")?, head.size),
         ("tile hashes", count(connection, "SELECT count(*) FROM tile")?, walk.tiles),

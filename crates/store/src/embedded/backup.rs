@@ -31,11 +31,9 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
     {
         let backup = Backup::new(from, &mut copy)?;
         // All pages in one step: one snapshot, whatever is written meanwhile.
-        match backup.step(-1)? {
-            StepResult::Done => {}
-            other => {
-                return Err(StoreError::Failed(format!("the copy did not finish: {other:?}")));
-            }
+        let step = backup.step(-1)?;
+        if step != StepResult::Done {
+            return Err(StoreError::Failed(format!("the copy did not finish: {step:?}")));
         }
     }
     close_alone(copy)

@@ -164,7 +164,29 @@ pub(super) fn save_step(
             ended.map(Timestamp::micros),
             ended.map(|ended| ended.after(row.retry_window).micros()),
         ])?;
+    save_tally(connection, row, approval)?;
     save_event(connection, row.id, approval.case().version, entry)
+}
+
+/// Counts what came to one of the ends that [`crate::Prior`] tells of: policy asks for it often, and it
+/// must not grow slow with what went before.
+fn save_tally(connection: &Connection, row: &CaseRow, approval: &Approval) -> Result<(), StoreError> {
+    let (ran, denied) = match approval {
+        Approval::Finished(_) => (1, 0),
+        Approval::Denied(_) => (0, 1),
+        Approval::Pending(_)
+        | Approval::Approved(_)
+        | Approval::Executing(_)
+        | Approval::Expired(_)
+        | Approval::Cancelled(_) => return Ok(()),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO tally (caller, shape, ran, denied) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (caller, shape) DO UPDATE SET ran = ran + excluded.ran, denied = denied + excluded.denied",
+        )?
+        .execute(params![row.caller, row.shape, ran, denied])?;
+    Ok(())
 }
 
 /// Writes down where an approval's event stands.

@@ -1,7 +1,7 @@
 //! The tables, as forward migrations, and how a connection is set up.
 //!
 //! The log is the store: an approval's events and the directory's changes are read back from the fields of
-//! their log entries, which stand here once, sealed. `event` says where to look, and `approval` repeats what
+//! their log entries, which stand here once, sealed. `event` says where to look; `approval` and `tally` repeat what
 //! events come to, for look-ups; `audit` checks that they fit.
 
 use std::path::Path;
@@ -74,6 +74,15 @@ CREATE INDEX approval_by_both ON approval (caller, shape, state, id);
 CREATE INDEX approval_by_retry ON approval (retry, request);
 CREATE INDEX approval_by_deadline ON approval (deadline) WHERE deadline IS NOT NULL;
 CREATE INDEX approval_by_denial ON approval (caller, ended) WHERE state = 'denied';
+
+-- What went before, of one caller and shape: how many approvals were finished, and how many denied.
+CREATE TABLE tally (
+    caller TEXT NOT NULL,
+    shape  TEXT NOT NULL,
+    ran    INTEGER NOT NULL,
+    denied INTEGER NOT NULL,
+    PRIMARY KEY (caller, shape)
+) STRICT, WITHOUT ROWID;
 
 -- Where in the log an approval's events stand.
 CREATE TABLE event (

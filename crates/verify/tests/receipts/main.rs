@@ -4,13 +4,8 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for")]
 
 mod good;
-
 mod lies;
-
 mod missing;
-
 mod tampered;
-
 mod bytes;
-
 mod scene;

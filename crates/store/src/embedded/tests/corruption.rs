@@ -99,6 +99,7 @@ async fn every_altered_row_is_found() {
         "UPDATE approval SET erased = 1".to_owned(),
         "UPDATE field SET sealed = NULL WHERE id = 7 << 10".to_owned(),
         "UPDATE payload SET sealed = NULL".to_owned(),
+        "UPDATE tally SET ran = ran + 1".to_owned(),
         "DELETE FROM approval".to_owned(),
         "DELETE FROM payload".to_owned(),
     ] {

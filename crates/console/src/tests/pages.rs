@@ -1,0 +1,134 @@
+//! Every page as HTML, from fixtures. `COUNTERSIGN_PAGES=<folder>` writes them out with their assets, to be
+//! looked at in a browser.
+
+use domain::outcome::Ending;
+use gateway::store::Head;
+use maud::Markup;
+
+use super::fixtures::{self, at};
+use crate::directory::{self, Look};
+use crate::frame::{Frame, Room};
+use crate::inbox::Tab;
+use crate::request::{Proposal, View};
+use crate::{assets, failure, inbox, log, request, sign_in};
+
+fn framed(title: &str, room: Room, scripts: &[&str], content: &Markup) -> String {
+    let viewer = fixtures::viewer(true);
+    Frame { title, room, viewer: &viewer, scripts, now: at(0) }.around(content).into_string()
+}
+
+fn request_page(view: &View) -> String {
+    framed("http.delete queues/%2F/orders", Room::Inbox, &["request.js"], &request::view::page(view))
+}
+
+fn inbox_page(tab: Tab, full: bool) -> String {
+    let inbox = fixtures::inbox(tab, full);
+    framed(&inbox::view::title(inbox.mine), Room::Inbox, &["inbox.js"], &inbox::view::page(&inbox))
+}
+
+fn proposal() -> View {
+    let mut view = fixtures::pending();
+    let directory = fixtures::directory();
+    let before = directory.policy().unwrap().text.clone();
+    let text = before.replace("dba:2", "dba:1") + "\n@id(\"reads\")\npermit (principal, action in Action::\"read\", resource);\n";
+    let event = domain::directory::DirectoryEvent::PolicyApplied { text };
+    let bytes = domain::canonical::write(&event).unwrap();
+    view.card.payload = vec![fixtures::part("config.change", &String::from_utf8(bytes).unwrap())];
+    view.card.point = domain::action::Point::Config;
+    view.card.resource = gateway::card::Shown::new("policy");
+    view.card.verb = "config.policy".to_owned();
+    view.group = domain::verb::VerbGroup::Admin;
+    view.meaning = "applying a policy set";
+    view.card.environment = "control".to_owned();
+    view.card.production = false;
+    view.card.target = "countersign".to_owned();
+    view.card.credential = None;
+    view.card.run = None;
+    view.card.reason = None;
+    view.proposal = Proposal::read(&view.card, &directory);
+    view
+}
+
+fn on_chain() -> View {
+    let mut view = fixtures::suspicious();
+    view.mine.on_chain = true;
+    view.mine.asked.clear();
+    view.standing.may_approve = false;
+    view.standing.group = None;
+    view.standing.why_not = Some("you stand on this action's chain; somebody else must review it".to_owned());
+    view
+}
+
+fn room(room: Room, admin: bool, reviewed: bool) -> String {
+    let (directory, viewer) = (fixtures::directory(), fixtures::viewer(admin));
+    let look = Look { directory: &directory, viewer: &viewer, reviewed, now: at(0) };
+    let rules = directory::rules(&directory);
+    let content = match room {
+        Room::People => directory::view::people(&look),
+        Room::Agents => directory::view::agents(&look),
+        Room::Routes => directory::view::routes(&look),
+        Room::Policy => directory::view::policy(&look, &rules),
+        Room::Inbox | Room::Log => unreachable!("not of the directory"),
+    };
+    framed("Directory", room, &["directory.js"], &content)
+}
+
+fn log_page() -> String {
+    let checkpoint = "countersign.example/log\n1284\nqVv0yQ2mGJzQm1rGJ1s5cYpGk6o2l0m1s3b9cW2d5e8=\n\n— countersign.example/log bpwrGkQ2f0Zz\n";
+    let head = Head { size: 1_284, time: at(-42), checkpoint: checkpoint.to_owned() };
+    framed("Log", Room::Log, &[], &log::view(&head, "countersign.example/log", "countersign.example/log+6e9c2b1a+AQID", at(0)))
+}
+
+/// Every page that there is, by name.
+pub(super) fn all() -> Vec<(&'static str, String)> {
+    vec![
+        ("pending", request_page(&fixtures::pending())),
+        ("suspicious", request_page(&fixtures::suspicious())),
+        ("oversize", request_page(&fixtures::oversize())),
+        ("long", request_page(&fixtures::long())),
+        ("on_chain", request_page(&on_chain())),
+        ("proposal", request_page(&proposal())),
+        ("approved", request_page(&fixtures::approved())),
+        ("denied", request_page(&fixtures::denied())),
+        ("finished", request_page(&fixtures::finished(Ending::Succeeded))),
+        ("unknown", request_page(&fixtures::finished(Ending::Unknown))),
+        ("inbox_full", inbox_page(Tab::All, true)),
+        ("inbox_done", inbox_page(Tab::Done, true)),
+        ("inbox_empty", inbox_page(Tab::Mine, false)),
+        ("people", room(Room::People, true, true)),
+        ("people_read_only", room(Room::People, false, true)),
+        ("agents", room(Room::Agents, true, false)),
+        ("routes", room(Room::Routes, true, true)),
+        ("policy", room(Room::Policy, true, true)),
+        ("log", log_page()),
+        ("login", sign_in::login_view("/approvals/1?a=%22b", "countersign.example/log").into_string()),
+        ("enrol", sign_in::enrol_view().into_string()),
+        ("cli", framed("Command line", Room::Inbox, &["cli.js"], &sign_in::cli_view("BCDFGHJK", "Ada Brandt"))),
+        ("nothing", failure::view("Nothing here", "There is no such page.").into_string()),
+    ]
+}
+
+#[test]
+fn every_page_renders_as_before() {
+    for (name, page) in all() {
+        // A line for each element, and no version, so that a difference reads.
+        let version = assets::address("");
+        let lines = page.replace(&version, "/static/…/").replace("><", ">\n<");
+        insta::assert_snapshot!(name, lines);
+    }
+    let parts = fixtures::suspicious().card.payload;
+    insta::assert_snapshot!("payload", request::payload::whole(&parts).into_string().replace("><", ">\n<"));
+}
+
+#[test]
+fn pages_are_written_out_to_be_looked_at() {
+    let Ok(folder) = std::env::var("COUNTERSIGN_PAGES") else { return };
+    let folder = std::path::Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    for (name, _, text) in assets::FILES {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    for (name, page) in all() {
+        std::fs::write(folder.join(format!("{name}.html")), page.replace(&assets::address(""), "")).unwrap();
+    }
+}

@@ -1,0 +1,110 @@
+//! `countersign person`.
+
+use clap::Subcommand;
+use domain::time::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Context, lookup, propose};
+use crate::cli::Ending;
+use crate::output::{Tone, note, one_line, when};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Person {
+    /// List the people
+    List {
+        /// Those who have left too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Add a person
+    Add {
+        /// Their name, as cards show it
+        name: String,
+    },
+    /// Print a one-time link at which a person enrols their first passkey
+    Invite {
+        /// Who: their name, or their id
+        who: String,
+    },
+    /// Let a person do nothing any more: sessions end, keys sign no more
+    Deactivate {
+        /// Who: their name, or their id
+        who: String,
+    },
+}
+
+pub(crate) async fn run(person: &Person, context: &Context) -> anyhow::Result<Ending> {
+    let client = context.signed_in()?;
+    match person {
+        Person::List { all } => {
+            let answer = client.get("/v1/people").await?;
+            if context.output.json {
+                context.output.json(&answer);
+            } else {
+                list(context, &answer, *all);
+            }
+            Ok(Ending::Fine)
+        }
+        Person::Add { name } => {
+            let body = json!({ "name": name });
+            let what = format!("add {}", one_line(name));
+            let ending = propose::propose(context, &client, Method::POST, "/v1/people", Some(&body), &what).await?;
+            if ending == Ending::Fine && !context.output.json {
+                note(&format!("invite them with `countersign person invite '{}'`", one_line(name)));
+            }
+            Ok(ending)
+        }
+        Person::Invite { who } => {
+            let person = lookup::person(&client, who).await?;
+            let path = format!("/v1/people/{}/invite", lookup::id(&person));
+            let answer = propose::send(&client, Method::POST, &path, None).await?;
+            match answer.get("url").and_then(Value::as_str).filter(|_| !context.output.json) {
+                Some(url) => {
+                    context.output.line(&one_line(url));
+                    note("It is good for an hour, once. Hand it over in a way that reaches nobody else.");
+                }
+                None => context.output.json(&answer),
+            }
+            Ok(Ending::Fine)
+        }
+        Person::Deactivate { who } => {
+            let person = lookup::person(&client, who).await?;
+            let what = format!("deactivate {}", name(&person));
+            let path = format!("/v1/people/{}", lookup::id(&person));
+            propose::propose(context, &client, Method::DELETE, &path, None, &what).await
+        }
+    }
+}
+
+/// A row's name, as a line shows it.
+pub(crate) fn name(row: &Value) -> String {
+    one_line(row.get("name").and_then(Value::as_str).unwrap_or_default())
+}
+
+fn list(context: &Context, answer: &Value, all: bool) {
+    let rows: Vec<_> = lookup::list(answer, "people")
+        .filter_map(|person| {
+            let active = person.get("active")?.as_bool()?;
+            let groups: Vec<&str> = lookup::list(person, "groups").filter_map(Value::as_str).collect();
+            let keys = person.get("key_count").and_then(Value::as_u64).unwrap_or(0);
+            let since = person.get("since").and_then(Value::as_u64).map(Timestamp::from_micros).map(when);
+            let state = match (active, keys) {
+                (false, _) => super::state("inactive"),
+                (true, 0) => crate::output::Cell::toned("no passkey yet", Tone::Warn),
+                (true, _) => super::state("active"),
+            };
+            (active || all).then(|| {
+                vec![
+                    name(person).into(),
+                    state,
+                    groups.join(", ").into(),
+                    keys.to_string().into(),
+                    since.unwrap_or_default().into(),
+                    lookup::short(lookup::id(person)).into(),
+                ]
+            })
+        })
+        .collect();
+    context.output.table(&["name", "state", "groups", "keys", "since", "id"], &rows, "nobody is known yet");
+}
