@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
+use domain::action::{Draft, Point};
 use domain::approval::{Approval, Case};
 use domain::directory::Directory;
 use domain::id::ActionId;
@@ -207,7 +208,7 @@ fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summar
         id: action.id,
         verb: action.verb.as_str(),
         group: action.verb.group(),
-        resource: Shown::new(&action.resource.name),
+        resource: Shown::new(&named(action, directory)),
         environment: action.resource.environment.to_string(),
         production: action.resource.is_production(),
         target: action.target.name.to_string(),
@@ -218,6 +219,15 @@ fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summar
         missing: case.open(),
         question: case.question_open(),
         mine: mine(gateway, case, human, summary),
+    }
+}
+
+/// The resource's name; of a person or an agent, what they are called.
+fn named(action: &Draft, directory: &Directory) -> String {
+    let name = &action.resource.name;
+    match (action.point, name.parse::<Principal>()) {
+        (Point::Config, Ok(principal)) => name_of(principal, directory),
+        (_, _) => name.clone(),
     }
 }
 

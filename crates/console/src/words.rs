@@ -39,9 +39,10 @@ pub(crate) fn pieces(text: &Shown) -> Markup {
     }
 }
 
-/// How many marks stand in a text, in words; none where it is what it looks like.
-pub(crate) fn warning(text: &Shown) -> Option<String> {
-    let count = |wanted: fn(&Piece) -> bool| text.pieces.iter().filter(|piece| wanted(piece)).count();
+/// How many marks stand in texts, in words; none where all are what they look like.
+pub(crate) fn warning<'a>(texts: impl IntoIterator<Item = &'a Shown>) -> Option<String> {
+    let pieces: Vec<&Piece> = texts.into_iter().flat_map(|text| &text.pieces).collect();
+    let count = |wanted: fn(&Piece) -> bool| pieces.iter().filter(|piece| wanted(piece)).count();
     let hidden = count(|piece| matches!(piece, Piece::Hidden(_)));
     let mixed = count(|piece| matches!(piece, Piece::Mixed(_)));
     match (hidden, mixed) {
@@ -169,10 +170,24 @@ pub(crate) fn length(duration: Duration) -> String {
     let (d, h, m) = (s / 86_400, s / 3_600 % 24, s / 60 % 60);
     match (d, h, m) {
         (0, 0, 0) => format!("{s} s"),
-        (0, 0, m) if m < 10 => format!("{m} min {} s", s % 60),
+        (0, 0, m) if m < 10 => two(m, "min", s % 60, "s"),
         (0, 0, m) => format!("{m} min"),
-        (0, h, m) => format!("{h} h {m} min"),
-        (d, h, _) => format!("{d} d {h} h"),
+        (0, h, m) => two(h, "h", m, "min"),
+        (d, h, _) => two(d, "d", h, "h"),
+    }
+}
+
+fn two(large: u64, unit: &str, small: u64, smaller: &str) -> String {
+    if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
+}
+
+/// A length of time that is over, in its largest unit; `page.js` says it in the same words.
+pub(crate) fn past(duration: Duration) -> String {
+    match duration.as_secs() {
+        s if s < 60 => format!("{s} s"),
+        s if s < 3_600 => format!("{} min", s / 60),
+        s if s < 172_800 => format!("{} h", s / 3_600),
+        s => format!("{} d", s / 86_400),
     }
 }
 
@@ -194,7 +209,7 @@ pub(crate) fn until(moment: Timestamp, now: Timestamp) -> Markup {
 pub(crate) fn ago(moment: Timestamp, now: Timestamp) -> Markup {
     html! {
         time datetime=(iso(moment)) data-since=(millis(moment)) title=(exact(moment)) {
-            (length(now.since(moment))) " ago"
+            (past(now.since(moment))) " ago"
         }
     }
 }
@@ -244,6 +259,8 @@ mod tests {
     #[test]
     fn lengths_are_said_in_two_units() {
         let said = |s| length(Duration::from_secs(s));
-        assert_eq!([said(9), said(130), said(700), said(3_660), said(90_000)], ["9 s", "2 min 10 s", "11 min", "1 h 1 min", "1 d 1 h"]);
+        let over = |s| past(Duration::from_secs(s));
+        assert_eq!([over(9), over(130), over(7_300), over(200_000)], ["9 s", "2 min", "2 h", "2 d"]);
+        assert_eq!([said(9), said(130), said(180), said(700), said(3_660), said(90_000)], ["9 s", "2 min 10 s", "3 min", "11 min", "1 h 1 min", "1 d 1 h"]);
     }
 }

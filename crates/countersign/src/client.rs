@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use domain::text::visible;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -23,21 +23,6 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     bearer: Option<String>,
-}
-
-/// What came back.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    headers: HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Answer {
-    /// After how long to ask again, where the gateway says so.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-        Some(Duration::from_secs(seconds))
-    }
 }
 
 /// Why there is no answer.
@@ -142,7 +127,7 @@ impl Client {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ClientError> {
-        self.send(Method::GET, path, None, &[]).await.map(|answer| answer.body)
+        self.send(Method::GET, path, None, &[]).await
     }
 
     pub(crate) async fn send(
@@ -151,7 +136,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         headers: &[(&str, &str)],
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<Value, ClientError> {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -170,15 +155,45 @@ impl Client {
             .post(format!("{}{path}", self.url))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body.join("&"));
-        self.answer(request).await.map(|answer| answer.body)
+        self.answer(request).await
     }
 
-    async fn answer(&self, mut request: reqwest::RequestBuilder) -> Result<Answer, ClientError> {
+    /// An answer that is text.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let (status, text) = self.exchange(self.http.get(format!("{}{path}", self.url))).await?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let body = serde_json::from_str(&text).map_err(|_| self.no_json(status))?;
+        Err(ClientError::Refused(Refused::read(status, body)))
+    }
+
+    /// Whether a gateway of ours answers there.
+    pub(crate) async fn is_gateway(&self) -> bool {
+        self.get("/v1/info").await.is_ok_and(|info| info.get("origin").is_some())
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, ClientError> {
+        let (status, text) = self.exchange(request).await?;
+        if text.is_empty() && status.is_success() {
+            return Ok(Value::Null);
+        }
+        let body: Value = serde_json::from_str(&text).map_err(|_| self.no_json(status))?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(ClientError::Refused(Refused::read(status, body)))
+    }
+
+    async fn exchange(
+        &self,
+        mut request: reqwest::RequestBuilder,
+    ) -> Result<(StatusCode, String), ClientError> {
         if let Some(bearer) = &self.bearer {
             request = request.bearer_auth(bearer);
         }
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let status = response.status();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             bytes.extend_from_slice(&chunk);
@@ -186,16 +201,12 @@ impl Client {
                 return Err(self.stranger(&format!("its answer is larger than {ANSWER_LIMIT_BYTES} bytes")));
             }
         }
-        if bytes.is_empty() && status.is_success() {
-            return Ok(Answer { status, headers, body: Value::Null });
-        }
         let text = String::from_utf8(bytes).map_err(|_| self.stranger("its answer is no text"))?;
-        let body: Value = serde_json::from_str(&text)
-            .map_err(|_| self.stranger(&format!("it answered {status} without JSON")))?;
-        if status.is_success() {
-            return Ok(Answer { status, headers, body });
-        }
-        Err(ClientError::Refused(Refused::read(status, body)))
+        Ok((status, text))
+    }
+
+    fn no_json(&self, status: StatusCode) -> ClientError {
+        self.stranger(&format!("it answered {status} without JSON"))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {

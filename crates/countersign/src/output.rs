@@ -208,7 +208,7 @@ fn clock(gone: Duration) -> String {
 
 /// A time as people read it, in their own zone: `today 14:03:07`, or with its date.
 pub(crate) fn when(time: Timestamp) -> String {
-    let Some(then) = zoned(time) else { return time.to_string() };
+    let Some(then) = zoned(time) else { return format!("{} µs after 1970", time.micros()) };
     let today = jiff::Zoned::now().date() == then.date();
     then.strftime(if today { "today %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
 }

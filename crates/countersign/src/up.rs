@@ -178,8 +178,9 @@ fn router(gateway: &Arc<Gateway>, metrics: PrometheusHandle) -> Router {
             }),
         );
     // The API takes route documents without knowing what the points that own them make of them.
-    let api = points::rest::Config { routes: Arc::new(points::http::check_document) };
-    health.merge(points::rest::router(Arc::clone(gateway), api)).merge(console::router(Arc::clone(gateway)))
+    let check_route = Arc::new(points::http::check_document);
+    let api = points::rest::Parts { gateway: Arc::clone(gateway), check_route };
+    health.merge(points::rest::router(api)).merge(console::router(Arc::clone(gateway)))
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {

@@ -5,4 +5,4 @@ mod passkey;
 mod person;
 
 pub use passkey::SoftPasskey;
-pub use person::{Api, Person, Problem};
+pub use person::{Person, Problem};

@@ -119,9 +119,9 @@ impl Tale {
     async fn alice_enrols(&mut self, gateway: &Gateway) -> anyhow::Result<Reviewer> {
         self.stage.step("The first administrator enrols a passkey");
         if self.options.unattended {
-            let alice = Person::enrol(&gateway.invite, "Alice's laptop").await?;
+            let mut alice = Person::enrol(&gateway.invite, "Alice's laptop").await?;
             self.stage.good("Alice has enrolled one, by the one-time link that the gateway printed");
-            self.sign_in(Some(&alice)).await?;
+            self.sign_in(Some(&mut alice)).await?;
             return Ok(Reviewer::Software(Box::new(alice)));
         }
         self.show_link("Enrol your passkey (you are Alice, the first administrator)", &gateway.invite);
@@ -131,13 +131,15 @@ impl Tale {
     }
 
     /// `countersign login`: the terminal shows a code, a person with a passkey confirms it.
-    async fn sign_in(&self, software: Option<&Person>) -> anyhow::Result<()> {
+    async fn sign_in(&self, software: Option<&mut Person>) -> anyhow::Result<()> {
         let mut child = self.house.command(&["login", "--no-open"])?.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let mut url = String::new();
         while let Some(line) = lines.next_line().await? {
-            let Some(at) = line.find("http") else { continue };
-            let url = line.get(at..).unwrap_or_default().trim().to_owned();
-            let Some((_, code)) = url.split_once("code=") else { continue };
+            if let Some(at) = line.find("http") {
+                line.get(at..).unwrap_or_default().trim().clone_into(&mut url);
+            }
+            let Some((_, code)) = line.split_once("code: ") else { continue };
             match software {
                 Some(person) => person.confirm_command_line(code).await?,
                 None => self.show_link(&format!("Confirm the code {code}"), &url),
@@ -270,7 +272,7 @@ impl Tale {
             self.stage.command(&format!("countersign {}", args.join(" ")));
         }
         let invited = self.house.json(&["person", "invite", "Bob"]).await?;
-        let link = invited.get("url").or_else(|| invited.get("invite_url")).and_then(Value::as_str);
+        let link = invited.get("url").and_then(Value::as_str);
         let bob = Person::enrol(link.context("there is no link in the invite")?, "Bob's phone").await;
         let mut bob = bob.context("Bob could not enrol")?;
         let calling = self.call_aside(Method::DELETE, "/prod/orders/1003", "the envelopes were returned");
@@ -331,11 +333,9 @@ impl Tale {
         let end = Instant::now() + HOLD_PATIENCE;
         loop {
             let inbox = self.house.json(&["inbox"]).await?;
-            let rows = ["approvals", "items", "rows"].iter().find_map(|name| inbox.get(name)).unwrap_or(&inbox);
-            let waiting = rows.as_array().into_iter().flatten().find(|row| {
-                row.get("state").and_then(Value::as_str) == Some("pending")
-            });
-            if let Some(id) = waiting.and_then(|row| row.get("id")).and_then(Value::as_str) {
+            let rows = inbox.get("approvals").and_then(Value::as_array);
+            let waiting = rows.into_iter().flatten().find_map(|row| row.get("id")?.as_str());
+            if let Some(id) = waiting {
                 return Ok(id.to_owned());
             }
             ensure!(Instant::now() < end, "the call was not held; the inbox says {inbox}");

@@ -41,7 +41,12 @@ impl Gateway {
                     self.reevaluate(&summary, fresh).await?;
                     return Err(refusal.into());
                 }
-                Err(altered @ (Refusal::Signature(_) | Refusal::Malformed(_) | Refusal::OtherAction)) => {
+                Err(
+                    altered @ (Refusal::Signature(_)
+                    | Refusal::Malformed(_)
+                    | Refusal::OtherAction
+                    | Refusal::OtherOrigin(_)),
+                ) => {
                     tracing::error!(%id, reason = %altered, "a stored review does not verify: the store was altered");
                     metrics::counter!("countersign_alarms_total", "kind" => "altered-review").increment(1);
                     return Err(altered.into());

@@ -41,7 +41,12 @@ fn directory(people: u8) -> Directory {
         }
     }
     let sponsor = PersonId::new(Timestamp::ZERO, &[0; 10]);
-    apply(DirectoryEvent::AgentAdded { id: agent(), name: "agent".to_owned(), sponsor, key: Blob(vec![0; 32]) });
+    apply(DirectoryEvent::AgentAdded {
+        id: agent(),
+        name: "agent".to_owned(),
+        sponsor,
+        key: Blob(vec![0; 32]),
+    });
     directory
 }
 
@@ -93,8 +98,11 @@ fn decide(criterion: &mut Criterion) {
         let set = PolicySet::load(&text(rules)).expect("the bench's text loads");
         for (name, verb) in [("held", "http.delete"), ("permitted", "http.get")] {
             let draft = draft(verb);
-            let question = Question { action: &draft, digest: draft.payload, facts: &facts, directory: &directory };
-            criterion.bench_function(&format!("decide/{name}/{rules}"), |bench| bench.iter(|| set.evaluate(black_box(&question))));
+            let question =
+                Question { action: &draft, digest: draft.payload, facts: &facts, directory: &directory };
+            criterion.bench_function(&format!("decide/{name}/{rules}"), |bench| {
+                bench.iter(|| set.evaluate(black_box(&question)))
+            });
         }
     }
     let set = PolicySet::load(&text(200)).expect("the bench's text loads");
@@ -102,7 +110,9 @@ fn decide(criterion: &mut Criterion) {
     let question = Question { action: &draft, digest: draft.payload, facts: &facts, directory: &directory };
     criterion.bench_function("memo-key", |bench| bench.iter(|| set.memo_key(black_box(&question))));
     let text = text(2_000);
-    criterion.bench_function("load/2000", |bench| bench.iter(|| PolicySet::load(black_box(&text)).map(|set| set.digest())));
+    criterion.bench_function("load/2000", |bench| {
+        bench.iter(|| PolicySet::load(black_box(&text)).map(|set| set.digest()))
+    });
 }
 
 criterion_group! { name = benches; config = Criterion::default().sample_size(50).measurement_time(std::time::Duration::from_secs(3)); targets = decide }

@@ -41,7 +41,9 @@ impl Annotations<'_> {
         let effect = match (self.is_permit, self.get("hold")) {
             (true, _) => Some(Effect::Permit),
             (false, None) => Some(Effect::Forbid),
-            (false, Some(hold)) => self.terms(hold).map(Effect::Hold).map_err(|found| faults.extend(found)).ok(),
+            (false, Some(hold)) => {
+                self.terms(hold).map(Effect::Hold).map_err(|found| faults.extend(found)).ok()
+            }
         };
         match (id, why, shadow, effect) {
             (Some(id), Some(why), Some(shadow), Some(effect)) if faults.is_empty() => {
@@ -72,7 +74,10 @@ impl Annotations<'_> {
                     "put it on a forbid: a stock engine that forgets our annotations must deny".to_owned(),
                 ));
             } else if !on_forbids && !holds {
-                faults.push((format!("`@{key}` means nothing without `@hold`"), "add `@hold(\"group:1\")` or remove it".to_owned()));
+                faults.push((
+                    format!("`@{key}` means nothing without `@hold`"),
+                    "add `@hold(\"group:1\")` or remove it".to_owned(),
+                ));
             }
         }
         faults
@@ -80,14 +85,20 @@ impl Annotations<'_> {
 
     fn id(&self, builtin: bool) -> Result<RuleId, Fault> {
         let Some(text) = self.get("id") else {
-            return Err(("the rule has no `@id`".to_owned(), "add `@id(\"a-name\")`; it is logged wherever the rule decides".to_owned()));
+            return Err((
+                "the rule has no `@id`".to_owned(),
+                "add `@id(\"a-name\")`; it is logged wherever the rule decides".to_owned(),
+            ));
         };
         let id = text.parse::<RuleId>().map_err(|error| malformed("id", &error.to_string()))?;
         if RESERVED.contains(&text) {
             return Err((format!("the id `{text}` is ours to give"), "choose another".to_owned()));
         }
         if !builtin && text.starts_with(BUILTIN_PREFIX) {
-            return Err((format!("ids that begin with `{BUILTIN_PREFIX}` name built-in rules"), "choose another".to_owned()));
+            return Err((
+                format!("ids that begin with `{BUILTIN_PREFIX}` name built-in rules"),
+                "choose another".to_owned(),
+            ));
         }
         Ok(id)
     }
@@ -125,7 +136,8 @@ impl Annotations<'_> {
     }
 
     fn span(&self, key: &str, default: Span) -> Result<Span, Fault> {
-        self.get(key).map_or(Ok(default), |text| Span::parse(text).map_err(|error| malformed(key, &error.to_string())))
+        self.get(key)
+            .map_or(Ok(default), |text| Span::parse(text).map_err(|error| malformed(key, &error.to_string())))
     }
 
     fn assurance(&self) -> Result<Assurance, Fault> {
@@ -150,7 +162,10 @@ impl Annotations<'_> {
         let text = shown("notify", text, NOTIFY_LIMIT_BYTES)?;
         let places: Vec<String> = text.split(',').map(|place| place.trim().to_owned()).collect();
         if places.iter().any(String::is_empty) {
-            return Err(malformed("notify", "places with a comma between them, such as `#dba, #ops`, are expected"));
+            return Err(malformed(
+                "notify",
+                "places with a comma between them, such as `#dba, #ops`, are expected",
+            ));
         }
         Ok(places)
     }
@@ -161,9 +176,13 @@ impl Annotations<'_> {
             .split_once(':')
             .ok_or_else(|| malformed("escalate", "a time and a group, such as `10m:oncall`, are expected"))?;
         let after = Span::parse(after.trim()).map_err(|error| malformed("escalate", &error.to_string()))?;
-        let group = group.trim().parse::<GroupName>().map_err(|error| malformed("escalate", &error.to_string()))?;
+        let group =
+            group.trim().parse::<GroupName>().map_err(|error| malformed("escalate", &error.to_string()))?;
         if after >= ttl {
-            return Err(malformed("escalate", &format!("the request waits {ttl} only; escalate before that")));
+            return Err(malformed(
+                "escalate",
+                &format!("the request waits {ttl} only; escalate before that"),
+            ));
         }
         Ok(Some(Escalation { after, group }))
     }
@@ -175,7 +194,10 @@ pub(crate) fn alternatives(text: &str) -> Result<Vec<Quorum>, Fault> {
     for part in text.split('|') {
         let quorum = quorum(part.trim())?;
         if quorums.iter().any(|known| known.group == quorum.group) {
-            return Err(malformed("hold", &format!("the group `{}` stands twice; alternatives are OR", quorum.group)));
+            return Err(malformed(
+                "hold",
+                &format!("the group `{}` stands twice; alternatives are OR", quorum.group),
+            ));
         }
         quorums.push(quorum);
     }
@@ -186,7 +208,12 @@ pub(crate) fn alternatives(text: &str) -> Result<Vec<Quorum>, Fault> {
 }
 
 fn quorum(text: &str) -> Result<Quorum, Fault> {
-    let shape = || malformed("hold", &format!("`{text}` is not a group and a number, such as `dba:2` or `dba:2 | admins:1`"));
+    let shape = || {
+        malformed(
+            "hold",
+            &format!("`{text}` is not a group and a number, such as `dba:2` or `dba:2 | admins:1`"),
+        )
+    };
     let (group, count) = text.split_once(':').ok_or_else(shape)?;
     let group = group.parse::<GroupName>().map_err(|error| malformed("hold", &error.to_string()))?;
     // Digits alone: `u8` would read `+2` too.
@@ -201,7 +228,12 @@ fn quorum(text: &str) -> Result<Quorum, Fault> {
 /// Words that reviewers read: nothing hidden in them.
 fn shown(key: &str, text: &str, limit: usize) -> Result<String, Fault> {
     if text.trim().is_empty() || text.len() > limit || !domain::text::is_plain(text) {
-        return Err(malformed(key, &format!("1 to {limit} bytes on one line, without invisible or look-alike characters, are expected")));
+        return Err(malformed(
+            key,
+            &format!(
+                "1 to {limit} bytes on one line, without invisible or look-alike characters, are expected"
+            ),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -214,7 +246,9 @@ fn suggestion(key: &str) -> String {
     let known = || GENERAL.iter().chain(FORBIDS).chain(BESIDE_HOLD);
     match known().find(|candidate| is_near(key, candidate)) {
         Some(near) => format!("did you mean `@{near}`?"),
-        None => format!("known are {}", known().map(|key| format!("`@{key}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("known are {}", known().map(|key| format!("`@{key}`")).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -222,5 +256,7 @@ fn suggestion(key: &str) -> String {
 fn is_near(a: &str, b: &str) -> bool {
     let same = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
     let rest = |text: &str, from: usize| text.as_bytes().get(from..).map(<[u8]>::to_vec).unwrap_or_default();
-    rest(a, same + 1) == rest(b, same) || rest(a, same) == rest(b, same + 1) || rest(a, same + 1) == rest(b, same + 1)
+    rest(a, same + 1) == rest(b, same)
+        || rest(a, same) == rest(b, same + 1)
+        || rest(a, same + 1) == rest(b, same + 1)
 }

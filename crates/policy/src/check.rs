@@ -51,7 +51,8 @@ impl PolicySet {
     /// what estimates let run, a set that nobody could replace. The worst comes first.
     #[must_use]
     pub fn check(&self, directory: &Directory) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = REPAIRS.iter().filter_map(|verb| self.repairable(verb, directory)).collect();
+        let mut findings: Vec<Finding> =
+            REPAIRS.iter().filter_map(|verb| self.repairable(verb, directory)).collect();
         findings.extend(self.permits_something());
         findings.extend(self.never_match().iter().map(|(id, why)| {
             let rule = self.rule(id);
@@ -71,7 +72,9 @@ impl PolicySet {
                 findings.push(found(Severity::Note, Some(rule), message));
             }
         }
-        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.rule, &a.message).cmp(&(&b.rule, &b.message))));
+        findings.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then_with(|| (&a.rule, &a.message).cmp(&(&b.rule, &b.message)))
+        });
         findings
     }
 
@@ -86,7 +89,8 @@ impl PolicySet {
             ("risk".to_owned(), Fact::Int(0)),
         ]
         .into();
-        let question = Question { action: &draft, digest: Digest::of(Purpose::Action, b""), facts: &facts, directory };
+        let question =
+            Question { action: &draft, digest: Digest::of(Purpose::Action, b""), facts: &facts, directory };
         let answer = self.answer(&question);
         let in_the_way: Vec<String> = match &answer.decision {
             Decision::Permit => Vec::new(),
@@ -96,7 +100,9 @@ impl PolicySet {
                 .iter()
                 // The built-in hold is the deployment's own quorum; a deployment of one person has another way.
                 .filter(|hold| !hold.rule.as_str().starts_with(BUILTIN_PREFIX))
-                .filter(|hold| !hold.any_of.iter().any(|quorum| is_staffed(quorum, requirement.assurance, directory)))
+                .filter(|hold| {
+                    !hold.any_of.iter().any(|quorum| is_staffed(quorum, requirement.assurance, directory))
+                })
                 .map(|hold| format!("`{}`", hold.rule))
                 .collect(),
         };
@@ -109,11 +115,18 @@ impl PolicySet {
 
     fn permits_something(&self) -> Option<Finding> {
         let permits = self.rules().any(|rule| rule.effect == Effect::Permit && rule.line.is_some());
-        (!permits).then(|| found(Severity::Warning, None, "no rule permits anything, so everything is denied; add a permit".to_owned()))
+        (!permits).then(|| {
+            found(
+                Severity::Warning,
+                None,
+                "no rule permits anything, so everything is denied; add a permit".to_owned(),
+            )
+        })
     }
 }
 
-fn is_staffed(quorum: &Quorum, assurance: Assurance, directory: &Directory) -> bool {
+/// Whether as many can review as the quorum takes, nobody's chain considered.
+pub(crate) fn is_staffed(quorum: &Quorum, assurance: Assurance, directory: &Directory) -> bool {
     reviewers(&quorum.group, assurance, directory).len() >= usize::from(quorum.count)
 }
 
@@ -148,22 +161,39 @@ impl Lacking<'_> {
         let Quorum { group, count } = self.quorum;
         let (have, need) = (self.reviewers.len(), usize::from(*count));
         if self.directory.members(group).next().is_none() {
-            return Some((Severity::Error, format!("the group `{group}` has no active members, so nobody can approve; add people or correct the name")));
+            return Some((
+                Severity::Error,
+                format!(
+                    "the group `{group}` has no active members, so nobody can approve; add people or correct the name"
+                ),
+            ));
         }
         if have < need {
-            return Some((Severity::Error, format!("{need} of `{group}` must approve and {have} of its active members can review; enrol keys or add people")));
+            return Some((
+                Severity::Error,
+                format!(
+                    "{need} of `{group}` must approve and {have} of its active members can review; enrol keys or add people"
+                ),
+            ));
         }
         if have > need {
             return None;
         }
         // Exactly enough: whoever of them stands on the chain is one too few.
-        let sponsored = self.directory.agents().find(|agent| agent.active && self.reviewers.contains(&agent.sponsor));
+        let sponsored =
+            self.directory.agents().find(|agent| agent.active && self.reviewers.contains(&agent.sponsor));
         match sponsored {
             Some(agent) => Some((
                 Severity::Warning,
-                format!("nobody can approve what the agent `{}` asks: its sponsor is one of exactly {need} who can review for `{group}`", agent.name),
+                format!(
+                    "nobody can approve what the agent `{}` asks: its sponsor is one of exactly {need} who can review for `{group}`",
+                    agent.name
+                ),
             )),
-            None => Some((Severity::Note, format!("exactly {need} can review for `{group}`: when one of them asks, nobody can approve"))),
+            None => Some((
+                Severity::Note,
+                format!("exactly {need} can review for `{group}`: when one of them asks, nobody can approve"),
+            )),
         }
     }
 }
@@ -178,18 +208,30 @@ fn reviewers(group: &GroupName, assurance: Assurance, directory: &Directory) -> 
 fn held_reads(rule: &Rule, policy: &cedar::Policy) -> Option<Finding> {
     let reads = |uid: &cedar::EntityUid| {
         let name = uid.id().unescaped();
-        name == VerbGroup::Read.as_str() || VOCABULARY.iter().any(|(verb, group, _)| *verb == name && *group == VerbGroup::Read)
+        name == VerbGroup::Read.as_str()
+            || VOCABULARY.iter().any(|(verb, group, _)| *verb == name && *group == VerbGroup::Read)
     };
     let holds = match policy.action_constraint() {
         cedar::ActionConstraint::Any => !policy.has_non_scope_constraint(),
         cedar::ActionConstraint::Eq(uid) => reads(&uid),
         cedar::ActionConstraint::In(uids) => uids.iter().any(reads),
     };
-    holds.then(|| found(Severity::Note, Some(rule), "it holds reads; people who are asked too often stop looking".to_owned()))
+    holds.then(|| {
+        found(
+            Severity::Note,
+            Some(rule),
+            "it holds reads; people who are asked too often stop looking".to_owned(),
+        )
+    })
 }
 
 fn found(severity: Severity, rule: Option<&Rule>, message: String) -> Finding {
-    Finding { severity, rule: rule.map(|rule| rule.id.clone()), line: rule.and_then(|rule| rule.line), message }
+    Finding {
+        severity,
+        rule: rule.map(|rule| rule.id.clone()),
+        line: rule.and_then(|rule| rule.line),
+        message,
+    }
 }
 
 /// The action of an administrator who would repair the deployment.
@@ -202,7 +244,11 @@ fn repair(verb: &str, admin: PersonId) -> Option<Draft> {
         level: Level::Enforced,
         chain: Chain::person(admin),
         verb: verb.parse().ok()?,
-        resource: Resource { name: "repair".to_owned(), environment: CONFIG_ENVIRONMENT.parse().ok()?, labels: [].into() },
+        resource: Resource {
+            name: "repair".to_owned(),
+            environment: CONFIG_ENVIRONMENT.parse().ok()?,
+            labels: [].into(),
+        },
         target: Target { name: CONFIG_TARGET.parse().ok()?, definition: nothing },
         credential: None,
         session: [].into(),

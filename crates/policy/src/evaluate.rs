@@ -145,9 +145,15 @@ impl PolicySet {
         }
         let depends_on_values = slice.own_values || self.singles_out(&question.action.target.name);
         let base_rules = self.matched(&base)?;
-        let answer = |decision, rules: Vec<DecidingRule>| Answer { decision, rules, shadow: shadow.clone(), depends_on_values };
+        let answer = |decision, rules: Vec<DecidingRule>| Answer {
+            decision,
+            rules,
+            shadow: shadow.clone(),
+            depends_on_values,
+        };
         if base.decision() == cedar::Decision::Deny {
-            let rules = if base_rules.is_empty() { vec![no_permit(question.action)?] } else { deciding(&base_rules) };
+            let rules =
+                if base_rules.is_empty() { vec![no_permit(question.action)?] } else { deciding(&base_rules) };
             return Ok(answer(Decision::Deny, rules));
         }
         let Some(holds) = &slice.holds else { return Ok(answer(Decision::Permit, deciding(&base_rules))) };
@@ -169,7 +175,9 @@ impl PolicySet {
             let id: &str = id.as_ref();
             // The permit-all beside the holds; it decides where none matched.
             if id != crate::set::PERMIT_ALL {
-                rules.push(self.by_id(id).ok_or_else(|| format!("the rule `{id}` decided and is not in the set"))?);
+                rules.push(
+                    self.by_id(id).ok_or_else(|| format!("the rule `{id}` decided and is not in the set"))?,
+                );
             }
         }
         rules.sort_by(|a, b| a.id.cmp(&b.id));
@@ -191,7 +199,10 @@ fn first_error(response: &cedar::Response) -> Option<String> {
 
 /// Shadow rules that matched, and those that erred: they would have denied.
 fn watched(response: &cedar::Response) -> Vec<RuleId> {
-    let erred = response.diagnostics().errors().map(|cedar::AuthorizationError::PolicyEvaluationError(error)| error.policy_id());
+    let erred = response
+        .diagnostics()
+        .errors()
+        .map(|cedar::AuthorizationError::PolicyEvaluationError(error)| error.policy_id());
     let mut ids: Vec<RuleId> = response
         .diagnostics()
         .reason()

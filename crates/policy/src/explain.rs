@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use domain::directory::Directory;
 use domain::evaluation::{DecidingRule, Decision, Evaluation};
-use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
+use domain::requirement::{Assurance, Hold, Requirement, Separation};
 
+use crate::check::is_staffed;
 use crate::rule::{NO_PERMIT, POLICY_ERROR, REASON_REQUIRED};
 
 /// Why this was permitted, held or denied, and what would make it run. Plain text, one sentence a line; the
@@ -21,7 +22,12 @@ pub fn explain(evaluation: &Evaluation, directory: &Directory) -> String {
         let ids = evaluation.shadow.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "Rules in shadow mode would have stopped it and decide nothing: {ids}.");
     }
-    let _ = writeln!(text, "Decided under policy {} and directory version {}.", evaluation.policy.short(), evaluation.directory);
+    let _ = writeln!(
+        text,
+        "Decided under policy {} and directory version {}.",
+        evaluation.policy.short(),
+        evaluation.directory
+    );
     text
 }
 
@@ -31,19 +37,32 @@ fn held(requirement: &Requirement, directory: &Directory) -> String {
         n => format!("It waits for people, held by {n} rules, and every one must be lifted:\n"),
     };
     for hold in &requirement.holds {
-        let _ = writeln!(text, "- `{}`: {}. Lifted by {}.", hold.rule, sentence(&hold.why), alternatives(hold));
+        let _ =
+            writeln!(text, "- `{}`: {}. Lifted by {}.", hold.rule, sentence(&hold.why), alternatives(hold));
     }
     text.push_str(match requirement.separation {
         Separation::Full => "Nobody on the action's chain can review it; one person counts once.\n",
-        Separation::None => "One person is all there is, so the sponsor may review, and the receipt says so.\n",
+        Separation::None => {
+            "One person is all there is, so the sponsor may review, and the receipt says so.\n"
+        }
     });
     text.push_str(match requirement.assurance {
         Assurance::Passkey => "Each approval is signed with a passkey.\n",
         Assurance::Chat => "A click in a linked chat account is enough.\n",
     });
-    let _ = writeln!(text, "It waits {} and then expires; once approved, it can run within {}.", requirement.ttl, requirement.grant);
-    for hold in requirement.holds.iter().filter(|hold| !hold.any_of.iter().any(|quorum| can_be_met(quorum, directory))) {
-        let _ = writeln!(text, "As things stand nobody can lift `{}`: too few active members. It stays closed until people are added.", hold.rule);
+    let _ = writeln!(
+        text,
+        "It waits {} and then expires; once approved, it can run within {}.",
+        requirement.ttl, requirement.grant
+    );
+    let staffed =
+        |hold: &Hold| hold.any_of.iter().any(|quorum| is_staffed(quorum, requirement.assurance, directory));
+    for hold in requirement.holds.iter().filter(|hold| !staffed(hold)) {
+        let _ = writeln!(
+            text,
+            "As things stand nobody can lift `{}`: too few can review. It stays closed until people are added.",
+            hold.rule
+        );
     }
     text
 }
@@ -72,11 +91,11 @@ fn listed(head: &str, rules: &[DecidingRule]) -> String {
 }
 
 fn alternatives(hold: &Hold) -> String {
-    hold.any_of.iter().map(|quorum| format!("{} of `{}`", quorum.count, quorum.group)).collect::<Vec<_>>().join(", or ")
-}
-
-fn can_be_met(quorum: &Quorum, directory: &Directory) -> bool {
-    directory.members(&quorum.group).take(usize::from(quorum.count)).count() >= usize::from(quorum.count)
+    hold.any_of
+        .iter()
+        .map(|quorum| format!("{} of `{}`", quorum.count, quorum.group))
+        .collect::<Vec<_>>()
+        .join(", or ")
 }
 
 fn sentence(why: &str) -> &str {

@@ -123,7 +123,8 @@ impl Case {
                 let draft = self.draft(chain);
                 let facts = self.facts();
                 let digest = Digest::of(Purpose::Action, b"fixture");
-                let evaluation = set.evaluate(&Question { action: &draft, digest, facts: &facts, directory: &directory });
+                let evaluation =
+                    set.evaluate(&Question { action: &draft, digest, facts: &facts, directory: &directory });
                 FixtureResult {
                     name: self.name.clone(),
                     differences: self.differences(&evaluation),
@@ -154,7 +155,12 @@ impl Case {
             apply(DirectoryEvent::GroupJoined { group: group.clone(), person })?;
         }
         if let Principal::Agent(id) = principal {
-            apply(DirectoryEvent::AgentAdded { id, name: "fixture".to_owned(), sponsor: person, key: Blob(vec![0; 32]) })?;
+            apply(DirectoryEvent::AgentAdded {
+                id,
+                name: "fixture".to_owned(),
+                sponsor: person,
+                key: Blob(vec![0; 32]),
+            })?;
         }
         Ok((chain, directory))
     }
@@ -168,7 +174,11 @@ impl Case {
             level: self.level,
             chain,
             verb: self.verb,
-            resource: Resource { name: self.resource.clone(), environment: self.environment.clone(), labels: self.labels.clone() },
+            resource: Resource {
+                name: self.resource.clone(),
+                environment: self.environment.clone(),
+                labels: self.labels.clone(),
+            },
             target: Target { name: self.target.clone(), definition: nothing },
             credential: None,
             session: BTreeMap::new(),
@@ -208,7 +218,8 @@ impl Case {
 
     fn requirement_differences(&self, requirement: Option<&Requirement>) -> Vec<String> {
         let Some(requirement) = requirement else {
-            let asked = self.hold.is_some() || self.ttl.is_some() || self.grant.is_some() || self.assurance.is_some();
+            let asked =
+                self.hold.is_some() || self.ttl.is_some() || self.grant.is_some() || self.assurance.is_some();
             return if asked { vec!["expected a requirement, got none".to_owned()] } else { Vec::new() };
         };
         let mut found = Vec::new();
@@ -236,7 +247,11 @@ impl Expected {
     }
 }
 
-fn differing<T: std::fmt::Debug + PartialEq>(what: &str, expected: Option<&[T]>, got: &[T]) -> Option<String> {
+fn differing<T: std::fmt::Debug + PartialEq>(
+    what: &str,
+    expected: Option<&[T]>,
+    got: &[T],
+) -> Option<String> {
     let expected = expected?;
     (expected != got).then(|| format!("expected {what} {expected:?}, got {got:?}"))
 }

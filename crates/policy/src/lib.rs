@@ -4,10 +4,11 @@
 //! engine reads it as a plain deny, so that forgetting our annotations can only ever deny. One evaluation
 //! asks Cedar twice: first the permits and plain forbids (a deny is final), then the holds.
 //!
-//! The files stand in reading order: a question is [`evaluate`]d over a slice of the [`set`] that the
-//! [`index`](self) found, seen through the [`request`](self) that Cedar gets. A set is [`load`](self)ed from
-//! text, its [`rule`]s linted; [`check`] holds it against the directory, [`explain`] puts an answer into words and
-//! [`fixtures`] test a set against cases.
+//! The files stand in reading order: a question is answered ([`evaluate`]) over the slice of the [`set`] that
+//! `index` finds, in the `request` that Cedar gets; `merge` makes one requirement of several holds. A set is read
+//! by `load`: `shape` before parsing, `annotations` and `syntax` for each [`rule`], then Cedar's own strict
+//! validation against the [`schema`]. [`check`] holds a set against the directory, [`explain()`] puts an evaluation
+//! into words, and [`fixtures`] tests a set against cases.
 //!
 //! Nothing here performs I/O or reads a clock.
 
@@ -24,7 +25,7 @@ pub mod rule;
 mod annotations;
 mod syntax;
 pub mod check;
-pub mod explain;
+mod explain;
 pub mod fixtures;
 mod error;
 

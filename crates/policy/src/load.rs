@@ -13,7 +13,7 @@ use miette::Diagnostic;
 
 use crate::LoadError;
 use crate::annotations::Annotations;
-use crate::rule::{Effect, RULES_LIMIT, Rule};
+use crate::rule::{Effect, Rule};
 use crate::schema::schema;
 use crate::shape;
 use crate::syntax::{self, Reads};
@@ -52,7 +52,9 @@ pub(crate) fn load(text: &str) -> Result<LoadedSet, Vec<LoadError>> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("policy-load".to_owned()).stack_size(LOAD_STACK_BYTES);
         let failed = |what: String| vec![LoadError::whole(what, "try again; report it if it stays so")];
-        let load = thread.spawn_scoped(scope, || load_here(text)).map_err(|error| failed(format!("no thread to load on: {error}")))?;
+        let load = thread
+            .spawn_scoped(scope, || load_here(text))
+            .map_err(|error| failed(format!("no thread to load on: {error}")))?;
         load.join().map_err(|_| failed("the loader panicked".to_owned()))?
     })
 }
@@ -71,10 +73,10 @@ fn read(text: &str, builtin: bool) -> Result<Vec<Loaded>, Vec<LoadError>> {
     let set: cedar::PolicySet = text.parse().map_err(|errors| parse_errors(text, &errors))?;
     let mut errors = Vec::new();
     if set.num_of_templates() > 0 {
-        errors.push(LoadError::whole("the text holds a template (`?principal` or `?resource`)", "write the rule out; templates are not linked"));
-    }
-    if set.num_of_policies() > RULES_LIMIT {
-        errors.push(LoadError::whole(format!("the set has {} rules", set.num_of_policies()), format!("the limit is {RULES_LIMIT}")));
+        errors.push(LoadError::whole(
+            "the text holds a template (`?principal` or `?resource`)",
+            "write the rule out; templates are not linked",
+        ));
     }
     let mut rules = Vec::new();
     let mut ids = HashSet::new();
@@ -82,7 +84,10 @@ fn read(text: &str, builtin: bool) -> Result<Vec<Loaded>, Vec<LoadError>> {
         match lint(text, place, policy, builtin) {
             Ok(loaded) => {
                 if !ids.insert(loaded.rule.id.clone()) {
-                    errors.push(LoadError::at(text, place.offset, "another rule has this `@id`", "choose another").of(loaded.rule.id.as_str()));
+                    errors.push(
+                        LoadError::at(text, place.offset, "another rule has this `@id`", "choose another")
+                            .of(loaded.rule.id.as_str()),
+                    );
                 }
                 rules.push(loaded);
             }
@@ -94,7 +99,10 @@ fn read(text: &str, builtin: bool) -> Result<Vec<Loaded>, Vec<LoadError>> {
 
 fn before_parsing(text: &str) -> Result<(), Vec<LoadError>> {
     if text.len() > DOCUMENT_LIMIT_BYTES {
-        return Err(vec![LoadError::whole(format!("the text has {} bytes", text.len()), format!("the limit is {DOCUMENT_LIMIT_BYTES}"))]);
+        return Err(vec![LoadError::whole(
+            format!("the text has {} bytes", text.len()),
+            format!("the limit is {DOCUMENT_LIMIT_BYTES}"),
+        )]);
     }
     let mut errors = hidden_characters(text);
     errors.extend(shape::check(text));
@@ -107,8 +115,15 @@ fn hidden_characters(text: &str) -> Vec<LoadError> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let shown = line.trim_end_matches(['\n', '\r']);
-        if let Some(Piece::Hidden(name)) = domain::text::pieces(shown).into_iter().find(|piece| matches!(piece, Piece::Hidden(_))) {
-            errors.push(LoadError::at(text, offset, format!("the line holds the hidden character {name}"), "remove it"));
+        if let Some(Piece::Hidden(name)) =
+            domain::text::pieces(shown).into_iter().find(|piece| matches!(piece, Piece::Hidden(_)))
+        {
+            errors.push(LoadError::at(
+                text,
+                offset,
+                format!("the line holds the hidden character {name}"),
+                "remove it",
+            ));
         }
         offset += line.len();
     }
@@ -124,7 +139,9 @@ struct Place {
 
 /// The policies with where each begins. Cedar numbers them in the order of the text.
 fn in_text_order<'a>(text: &str, set: &'a cedar::PolicySet) -> Vec<(Place, &'a cedar::Policy)> {
-    let number = |policy: &cedar::Policy| AsRef::<str>::as_ref(policy.id()).trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX);
+    let number = |policy: &cedar::Policy| {
+        AsRef::<str>::as_ref(policy.id()).trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX)
+    };
     let mut policies: Vec<&cedar::Policy> = set.policies().collect();
     policies.sort_by_key(|policy| number(policy));
     let mut place = Place { offset: 0, line: 1 };
@@ -147,17 +164,22 @@ impl Place {
 }
 
 fn lint(text: &str, place: Place, policy: &cedar::Policy, builtin: bool) -> Result<Loaded, Vec<LoadError>> {
-    let annotations =
-        Annotations { pairs: policy.annotations().collect(), is_permit: policy.effect() == CedarEffect::Permit };
+    let annotations = Annotations {
+        pairs: policy.annotations().collect(),
+        is_permit: policy.effect() == CedarEffect::Permit,
+    };
     let line = (!builtin).then_some(place.line);
     let name = policy.annotation("id").unwrap_or_default();
     let said = |(message, help): (String, String)| {
         let error = LoadError::at(text, place.offset, message, help);
         if name.is_empty() { error } else { error.of(name) }
     };
-    let json = policy.to_json().map_err(|error| vec![said((format!("Cedar cannot read it back: {error}"), "simplify the rule".to_owned()))])?;
+    let json = policy.to_json().map_err(|error| {
+        vec![said((format!("Cedar cannot read it back: {error}"), "simplify the rule".to_owned()))]
+    })?;
     let reads = syntax::reads(&json);
-    let mut faults: Vec<(String, String)> = policy.entity_literals().iter().filter_map(literal_fault).collect();
+    let mut faults: Vec<(String, String)> =
+        policy.entity_literals().iter().filter_map(literal_fault).collect();
     faults.dedup();
     match annotations.rule(line) {
         Ok(rule) => {
@@ -176,7 +198,10 @@ fn lint(text: &str, place: Place, policy: &cedar::Policy, builtin: bool) -> Resu
 fn read_faults(rule: &Rule, reads: &Reads) -> Vec<(String, String)> {
     let mut faults = Vec::new();
     if reads.whole_context {
-        faults.push(("`context` is used as a whole".to_owned(), "name the fact, such as `context.parsed`".to_owned()));
+        faults.push((
+            "`context` is used as a whole".to_owned(),
+            "name the fact, such as `context.parsed`".to_owned(),
+        ));
     }
     if reads.risk_elsewhere {
         faults.push((
@@ -184,7 +209,10 @@ fn read_faults(rule: &Rule, reads: &Reads) -> Vec<(String, String)> {
             "use it as `context.risk >= 70` in the `when` of a rule with `@hold`, joined by `&&` or `||` only".to_owned(),
         ));
     } else if reads.risk && !matches!(rule.effect, Effect::Hold(_)) {
-        faults.push(("`context.risk` may only add holds, and this rule has no `@hold`".to_owned(), "add `@hold(\"group:1\")`; risk is never authority".to_owned()));
+        faults.push((
+            "`context.risk` may only add holds, and this rule has no `@hold`".to_owned(),
+            "add `@hold(\"group:1\")`; risk is never authority".to_owned(),
+        ));
     }
     faults
 }
@@ -193,12 +221,21 @@ fn read_faults(rule: &Rule, reads: &Reads) -> Vec<(String, String)> {
 fn literal_fault(uid: &cedar::EntityUid) -> Option<(String, String)> {
     let id = uid.id().unescaped();
     let (ok, expected) = match uid.type_name().basename() {
-        "Agent" => (id.parse::<AgentId>().is_ok_and(|parsed| parsed.to_string() == id), "an agent's id, a UUID in small letters,"),
-        "Person" => (id.parse::<PersonId>().is_ok_and(|parsed| parsed.to_string() == id), "a person's id, a UUID in small letters,"),
+        "Agent" => (
+            id.parse::<AgentId>().is_ok_and(|parsed| parsed.to_string() == id),
+            "an agent's id, a UUID in small letters,",
+        ),
+        "Person" => (
+            id.parse::<PersonId>().is_ok_and(|parsed| parsed.to_string() == id),
+            "a person's id, a UUID in small letters,",
+        ),
         "Group" => (id.parse::<GroupName>().is_ok(), "a group's name of a-z, 0-9, `-`, `_` and `.`"),
         "Env" => (id.parse::<Environment>().is_ok(), "an environment's name of a-z, 0-9, `-`, `_` and `.`"),
         "Target" => (id.parse::<TargetName>().is_ok(), "a route's name of a-z, 0-9, `-`, `_` and `.`"),
-        "Resource" => (id.split_once('/').is_some_and(|(target, _)| target.parse::<TargetName>().is_ok()), "`<target>/<name>`"),
+        "Resource" => (
+            id.split_once('/').is_some_and(|(target, _)| target.parse::<TargetName>().is_ok()),
+            "`<target>/<name>`",
+        ),
         // Actions are held against the schema by Cedar.
         _ => (true, ""),
     };
@@ -210,7 +247,8 @@ fn validate(text: &str, rules: &[Loaded]) -> Result<Vec<(RuleId, String)>, Vec<L
     let schema = schema().map_err(|error| vec![error])?;
     let set = cedar::PolicySet::from_policies(rules.iter().map(|loaded| loaded.cedar.clone()))
         .map_err(|error| vec![LoadError::whole(error.to_string(), "give each rule its own `@id`")])?;
-    let lines: BTreeMap<&str, Option<usize>> = rules.iter().map(|loaded| (loaded.rule.id.as_str(), loaded.rule.line)).collect();
+    let lines: BTreeMap<&str, Option<usize>> =
+        rules.iter().map(|loaded| (loaded.rule.id.as_str(), loaded.rule.line)).collect();
     let result = cedar::Validator::new(schema.clone()).validate(&set, cedar::ValidationMode::Strict);
     let mut errors: Vec<LoadError> = result
         .validation_errors()
@@ -220,7 +258,8 @@ fn validate(text: &str, rules: &[Loaded]) -> Result<Vec<(RuleId, String)>, Vec<L
     for warning in result.validation_warnings() {
         let idle = matches!(
             warning,
-            cedar::ValidationWarning::ImpossiblePolicy(_) | cedar::ValidationWarning::InvalidActionApplication(_)
+            cedar::ValidationWarning::ImpossiblePolicy(_)
+                | cedar::ValidationWarning::InvalidActionApplication(_)
         );
         match AsRef::<str>::as_ref(warning.policy_id()).parse() {
             Ok(id) if idle => never_match.push((id, warning.to_string())),
@@ -235,17 +274,24 @@ fn validate(text: &str, rules: &[Loaded]) -> Result<Vec<(RuleId, String)>, Vec<L
 
 const PLAIN_HELP: &str = "use plain characters, so that a reviewer sees what the engine reads";
 
-const VALIDATION_HELP: &str =
-    "see `countersign policy schema`; state the safe case of an optional fact with `unless { context has rows && … }`";
+const VALIDATION_HELP: &str = "see `countersign policy schema`; state the safe case of an optional fact with `unless { context has rows && … }`";
 
-fn located<D: Diagnostic>(text: &str, error: &D, lines: &BTreeMap<&str, Option<usize>>, policy: &cedar::PolicyId, help: &str) -> LoadError {
+fn located<D: Diagnostic>(
+    text: &str,
+    error: &D,
+    lines: &BTreeMap<&str, Option<usize>>,
+    policy: &cedar::PolicyId,
+    help: &str,
+) -> LoadError {
     let rule: &str = policy.as_ref();
     let message = error.to_string();
     let help = error.help().map_or_else(|| help.to_owned(), |own| format!("{own}; {help}"));
     let located = match (lines.get(rule), first_label(error)) {
         // A built-in rule's offset is not of this text.
         (Some(Some(_)), Some(offset)) => LoadError::at(text, offset, message, help),
-        (Some(Some(line)), None) => LoadError { line: Some(*line), column: Some(1), ..LoadError::whole(message, help) },
+        (Some(Some(line)), None) => {
+            LoadError { line: Some(*line), column: Some(1), ..LoadError::whole(message, help) }
+        }
         _ => LoadError::whole(message, help),
     };
     located.of(rule)
@@ -255,7 +301,10 @@ fn parse_errors(text: &str, errors: &cedar::ParseErrors) -> Vec<LoadError> {
     errors
         .iter()
         .map(|error| {
-            let help = error.help().map_or_else(|| "correct the syntax (docs.cedarpolicy.com)".to_owned(), |own| own.to_string());
+            let help = error.help().map_or_else(
+                || "correct the syntax (docs.cedarpolicy.com)".to_owned(),
+                |own| own.to_string(),
+            );
             match first_label(error) {
                 Some(offset) => LoadError::at(text, offset, error.to_string(), help),
                 None => LoadError::whole(error.to_string(), help),

@@ -48,6 +48,8 @@ fn requirement(rules: &[&Rule]) -> Result<Requirement, String> {
 fn reason_required(rules: &[&str]) -> Result<DecidingRule, String> {
     let id = REASON_REQUIRED.parse().map_err(|error| format!("{error}"))?;
     let rules = rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
-    let why = format!("{rules} asks for a reason and none was stated; state one (the reason header, or `reason` in the API) and ask again");
+    let why = format!(
+        "{rules} asks for a reason and none was stated; state one (the reason header, or `reason` in the API) and ask again"
+    );
     Ok(DecidingRule { id, why })
 }

@@ -5,17 +5,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+};
 use domain::action::{Draft, Level};
 use domain::directory::{Agent, Directory, Person};
 use domain::id::{AgentId, Environment, GroupName, PersonId, TargetName};
 use domain::principal::{Principal, Role};
 use domain::verb::{VOCABULARY, Verb, VerbGroup};
 
+use crate::LoadError;
 use crate::evaluate::Question;
 use crate::facts;
 use crate::index::Who;
-use crate::LoadError;
 
 /// Names that every request needs, made once.
 #[derive(Debug)]
@@ -55,22 +57,25 @@ impl<'a> Caller<'a> {
         match action.chain.caller {
             Principal::Person(id) => {
                 let person = directory.person(id).filter(|person| person.active);
-                person.map(Self::Person).ok_or_else(|| format!("the caller `person:{id}` is not known or not active"))
+                person
+                    .map(Self::Person)
+                    .ok_or_else(|| format!("the caller `person:{id}` is not known or not active"))
             }
             Principal::Agent(id) => {
                 let agent = directory
                     .agent(id)
                     .filter(|agent| agent.active)
                     .ok_or_else(|| format!("the caller `agent:{id}` is not known or not active"))?;
-                let sponsored = action
-                    .chain
-                    .behind
-                    .iter()
-                    .any(|link| link.role == Role::Sponsor && link.party == Principal::Person(agent.sponsor));
+                let sponsored =
+                    action.chain.behind.iter().any(|link| {
+                        link.role == Role::Sponsor && link.party == Principal::Person(agent.sponsor)
+                    });
                 if sponsored {
                     Ok(Self::Agent(agent))
                 } else {
-                    Err(format!("the sponsor of `agent:{id}` is not on the action's chain; it changed, so ask again"))
+                    Err(format!(
+                        "the sponsor of `agent:{id}` is not on the action's chain; it changed, so ask again"
+                    ))
                 }
             }
         }
@@ -107,21 +112,38 @@ impl Names {
     }
 
     /// The request and the entities that its rules can reach.
-    pub(crate) fn build(&self, question: &Question<'_>, caller: &Caller<'_>, id: String, named: &Named) -> Result<(Request, Entities), String> {
+    pub(crate) fn build(
+        &self,
+        question: &Question<'_>,
+        caller: &Caller<'_>,
+        id: String,
+        named: &Named,
+    ) -> Result<(Request, Entities), String> {
         let action = question.action;
-        let mut around = Around { names: self, directory: question.directory, named, entities: Vec::with_capacity(6), people: Vec::new() };
+        let mut around = Around {
+            names: self,
+            directory: question.directory,
+            named,
+            entities: Vec::with_capacity(6),
+            people: Vec::new(),
+        };
         let principal = match caller {
             Caller::Agent(agent) => around.agent(agent)?,
             Caller::Person(person) => around.person(person)?,
         };
         let context = self.context(question, &mut around)?;
-        let verb = self.verbs.get(&action.verb).ok_or_else(|| format!("the verb `{}` is not in the schema", action.verb))?;
+        let verb = self
+            .verbs
+            .get(&action.verb)
+            .ok_or_else(|| format!("the verb `{}` is not in the schema", action.verb))?;
         let resource = around.resource(action, id)?;
         around.entities.push(verb.clone());
         around.named(caller, action.verb)?;
         // Adding closes the hierarchy from the added entities alone; `from_entities` looks for cycles in all of it.
-        let entities = Entities::empty().add_entities(around.entities, None).map_err(|error| error.to_string())?;
-        let request = Request::new(principal, verb.uid(), resource, context, None).map_err(|error| error.to_string())?;
+        let entities =
+            Entities::empty().add_entities(around.entities, None).map_err(|error| error.to_string())?;
+        let request = Request::new(principal, verb.uid(), resource, context, None)
+            .map_err(|error| error.to_string())?;
         Ok((request, entities))
     }
 
@@ -177,7 +199,10 @@ impl Around<'_> {
 
     fn person_by_id(&mut self, id: PersonId) -> Result<EntityUid, String> {
         let person = self.directory.person(id).filter(|person| person.active);
-        self.person(person.ok_or_else(|| format!("`person:{id}` on the action's chain is not known or not active"))?)
+        self.person(
+            person
+                .ok_or_else(|| format!("`person:{id}` on the action's chain is not known or not active"))?,
+        )
     }
 
     fn person(&mut self, person: &Person) -> Result<EntityUid, String> {
@@ -202,10 +227,14 @@ impl Around<'_> {
             ("production".to_owned(), RestrictedExpression::new_bool(resource.is_production())),
         ];
         let target = &action.target.name;
-        let target = self.named.targets.contains(target).then(|| Names::uid(&self.names.target, target.as_str()));
+        let target =
+            self.named.targets.contains(target).then(|| Names::uid(&self.names.target, target.as_str()));
         let environment = &resource.environment;
-        let environment =
-            self.named.environments.contains(environment).then(|| Names::uid(&self.names.environment, environment.as_str()));
+        let environment = self
+            .named
+            .environments
+            .contains(environment)
+            .then(|| Names::uid(&self.names.environment, environment.as_str()));
         let parents = target.into_iter().chain(environment);
         let labels = resource.labels.iter().map(|(key, value)| (key.clone(), text(value)));
         let uid = EntityUid::from_type_name_and_id(self.names.resource.clone(), EntityId::new(id));
@@ -222,10 +251,13 @@ impl Around<'_> {
                 self.agent(agent)?;
             }
         }
-        for person in named.people.iter().filter_map(|id| directory.person(*id)).filter(|person| person.active) {
+        for person in
+            named.people.iter().filter_map(|id| directory.person(*id)).filter(|person| person.active)
+        {
             self.person(person)?;
         }
-        let verbs = named.verbs.iter().filter(|named| **named != verb).filter_map(|verb| self.names.verbs.get(verb));
+        let verbs =
+            named.verbs.iter().filter(|named| **named != verb).filter_map(|verb| self.names.verbs.get(verb));
         self.entities.extend(verbs.cloned());
         Ok(())
     }
@@ -237,7 +269,8 @@ impl Around<'_> {
         parents: impl IntoIterator<Item = EntityUid>,
         tags: impl IntoIterator<Item = (String, RestrictedExpression)>,
     ) -> Result<EntityUid, String> {
-        let entity = Entity::new_with_tags(uid.clone(), attributes, parents, tags).map_err(|error| error.to_string())?;
+        let entity = Entity::new_with_tags(uid.clone(), attributes, parents, tags)
+            .map_err(|error| error.to_string())?;
         self.entities.push(entity);
         Ok(uid)
     }
@@ -284,5 +317,10 @@ fn level(level: Level) -> &'static str {
 }
 
 fn type_name(name: &str) -> Result<EntityTypeName, LoadError> {
-    name.parse().map_err(|error| LoadError::whole(format!("the type `{name}` does not parse: {error}"), "this build is broken; report it"))
+    name.parse().map_err(|error| {
+        LoadError::whole(
+            format!("the type `{name}` does not parse: {error}"),
+            "this build is broken; report it",
+        )
+    })
 }

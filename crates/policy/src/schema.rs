@@ -45,6 +45,9 @@ pub(crate) fn schema() -> Result<&'static cedar::Schema, LoadError> {
             .map_err(|error| error.to_string())
     });
     SCHEMA.as_ref().map_err(|error| {
-        LoadError::whole(format!("the built-in schema does not load: {error}"), "this build is broken; report it")
+        LoadError::whole(
+            format!("the built-in schema does not load: {error}"),
+            "this build is broken; report it",
+        )
     })
 }

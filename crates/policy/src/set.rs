@@ -58,9 +58,17 @@ impl PolicySet {
     pub fn load(text: &str) -> Result<Self, Vec<LoadError>> {
         let loaded = load::load(text)?;
         let one = |error: LoadError| vec![error];
-        let permit_all = cedar::Policy::parse(Some(cedar::PolicyId::new(PERMIT_ALL)), "permit (principal, action, resource);")
-            .map_err(|error| one(LoadError::whole(error.to_string(), "this build is broken; report it")))?;
-        let by_id = loaded.rules.iter().enumerate().map(|(place, loaded)| (loaded.rule.id.to_string(), place)).collect();
+        let permit_all = cedar::Policy::parse(
+            Some(cedar::PolicyId::new(PERMIT_ALL)),
+            "permit (principal, action, resource);",
+        )
+        .map_err(|error| one(LoadError::whole(error.to_string(), "this build is broken; report it")))?;
+        let by_id = loaded
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(place, loaded)| (loaded.rule.id.to_string(), place))
+            .collect();
         Ok(Self {
             digest: load::digest(text),
             by_id,
@@ -113,11 +121,24 @@ impl PolicySet {
     }
 
     /// The rules that could match this action.
-    pub(crate) fn slice(&self, question: &Question<'_>, caller: &Caller<'_>, resource_id: &str) -> Arc<Slice> {
+    pub(crate) fn slice(
+        &self,
+        question: &Question<'_>,
+        caller: &Caller<'_>,
+        resource_id: &str,
+    ) -> Arc<Slice> {
         let action = question.action;
-        let buckets = self.index.buckets(&caller.who(), action.verb, &action.target.name, &action.resource, resource_id);
+        let buckets = self.index.buckets(
+            &caller.who(),
+            action.verb,
+            &action.target.name,
+            &action.resource,
+            resource_id,
+        );
         // A panic while the lock is held cannot leave a slice half made: slices are made before they are put.
-        if let Some(slice) = self.slices.read().unwrap_or_else(PoisonError::into_inner).get(buckets.as_slice()) {
+        if let Some(slice) =
+            self.slices.read().unwrap_or_else(PoisonError::into_inner).get(buckets.as_slice())
+        {
             return Arc::clone(slice);
         }
         let slice = Arc::new(self.make_slice(&self.index.rules(&buckets)));
@@ -145,7 +166,10 @@ impl PolicySet {
         let mut named = Named::default();
         chosen().for_each(|loaded| named.add(&loaded.reads.entities, &loaded.cedar.entity_literals()));
         Slice {
-            base: cedar_set(of(|rule| !rule.shadow && !matches!(rule.effect, Effect::Hold(_))).map(|loaded| &loaded.cedar)),
+            base: cedar_set(
+                of(|rule| !rule.shadow && !matches!(rule.effect, Effect::Hold(_)))
+                    .map(|loaded| &loaded.cedar),
+            ),
             holds: beside_permit(|rule| !rule.shadow && matches!(rule.effect, Effect::Hold(_))),
             shadow: beside_permit(|rule| rule.shadow),
             named,

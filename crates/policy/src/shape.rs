@@ -1,9 +1,11 @@
 //! A text's shape, looked at before Cedar parses it. Cedar's parser and typechecker recurse, and a text of a
 //! thousand parentheses would end the process instead of the load. The limits lie far above what a person
-//! writes and far below what a thread's stack holds.
+//! writes and far below what the loader's stack holds; an evaluation that
+//! lacks stack (Cedar keeps 100 KiB free) errs, and is a deny. At these limits a release build needs less than the 2 MiB of
+//! an async runtime's worker.
 
 use crate::LoadError;
-use crate::rule::RULE_LIMIT_BYTES;
+use crate::rule::{RULE_LIMIT_BYTES, RULES_LIMIT};
 
 /// The deepest that brackets may nest.
 pub(crate) const NESTING_LIMIT: usize = 32;
@@ -19,26 +21,37 @@ struct Rule {
     nesting: usize,
 }
 
-/// The first rule that is too long, too deep or too wide. Strings and comments end where Cedar's end.
+/// The first rule that is too long, too deep or too wide, or that there are too many of them. Strings and comments end where Cedar's end.
 pub(crate) fn check(text: &str) -> Option<LoadError> {
     let bytes = text.as_bytes();
     let mut rule = Rule::default();
     let mut at = 0;
+    let mut rules = 0;
     while let Some(byte) = bytes.get(at) {
         let rest = bytes.get(at..).unwrap_or_default();
         at += match byte {
             b'"' => string(rest),
-            b'/' if rest.starts_with(b"//") => rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len()),
+            b'/' if rest.starts_with(b"//") => {
+                rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len())
+            }
             _ => {
                 rule.take(rest, at);
+                rules += usize::from(*byte == b';');
                 1
             }
         };
         if let Some((what, limit)) = rule.excess(at) {
-            return Some(LoadError::at(text, rule.start, format!("the rule {what}"), format!("the limit is {limit}; split it, or use a set: `[…].contains(…)`")));
+            return Some(LoadError::at(
+                text,
+                rule.start,
+                format!("the rule {what}"),
+                format!("the limit is {limit}; split it, or use a set: `[…].contains(…)`"),
+            ));
         }
     }
-    None
+    (rules > RULES_LIMIT).then(|| {
+        LoadError::whole(format!("the set has {rules} rules"), format!("the limit is {RULES_LIMIT}"))
+    })
 }
 
 impl Rule {
@@ -59,10 +72,15 @@ impl Rule {
     }
 
     fn excess(&self, end: usize) -> Option<(String, usize)> {
-        let over = |value: usize, limit: usize, what: &str| (value > limit).then(|| (format!("{what} ({value})"), limit));
+        let over = |value: usize, limit: usize, what: &str| {
+            (value > limit).then(|| (format!("{what} ({value})"), limit))
+        };
         over(self.nesting, NESTING_LIMIT, "nests too deeply")
             .or_else(|| over(self.operators, OPERATORS_LIMIT, "has too many operators"))
-            .or_else(|| (end - self.start.min(end) > RULE_LIMIT_BYTES).then(|| ("is too long".to_owned(), RULE_LIMIT_BYTES)))
+            .or_else(|| {
+                (end - self.start.min(end) > RULE_LIMIT_BYTES)
+                    .then(|| ("is too long".to_owned(), RULE_LIMIT_BYTES))
+            })
     }
 }
 

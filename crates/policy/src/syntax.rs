@@ -69,15 +69,22 @@ impl Reads {
                 "Var" => self.bare(operands),
                 "Value" => self.entities.extend(entity(operands)),
                 // Its keys are the author's words, and may look like operators.
-                "Record" => open.extend(operands.as_object().into_iter().flat_map(|record| record.values()).map(inner)),
+                "Record" => open
+                    .extend(operands.as_object().into_iter().flat_map(|record| record.values()).map(inner)),
                 "." | "has" => self.attribute(operands, node, open),
                 "hasTag" | "getTag" if is_var(left(operands), "resource") => {
                     open.extend(right(operands).map(inner));
                 }
                 "in" if is_var(left(operands), "resource") && is_place(right(operands)) => {}
-                "is" if is_var(left(operands), "resource") && operands.get("in").is_none_or(|place| is_place(Some(place))) => {}
+                "is" if is_var(left(operands), "resource")
+                    && operands.get("in").is_none_or(|place| is_place(Some(place))) => {}
                 "&&" | "||" if node.adds => {
-                    open.extend([left(operands), right(operands)].into_iter().flatten().map(|value| Node { value, ..node }));
+                    open.extend(
+                        [left(operands), right(operands)]
+                            .into_iter()
+                            .flatten()
+                            .map(|value| Node { value, ..node }),
+                    );
                 }
                 ">" | ">=" if node.adds && is_risk(left(operands)) => {
                     self.own_values = true;

@@ -10,11 +10,19 @@ const skew = root.dataset.now ? Number(root.dataset.now) - Date.now() : 0;
 function length(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
   const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
-  if (d) return `${d} d ${h} h`;
-  if (h) return `${h} h ${m} min`;
+  const two = (large, unit, small, smaller) => (small ? `${large} ${unit} ${small} ${smaller}` : `${large} ${unit}`);
+  if (d) return two(d, 'd', h, 'h');
+  if (h) return two(h, 'h', m, 'min');
   if (m >= 10) return `${m} min`;
-  if (m) return `${m} min ${s % 60} s`;
-  return `${s} s`;
+  return m ? two(m, 'min', s % 60, 's') : `${s} s`;
+}
+
+// The largest unit, of a time that is over.
+function past(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
 }
 
 function tick() {
@@ -24,7 +32,7 @@ function tick() {
     set(time, length(left));
     time.toggleAttribute('data-soon', left < 120_000);
   }
-  for (const time of document.querySelectorAll('time[data-since]')) set(time, `${length(now - Number(time.dataset.since))} ago`);
+  for (const time of document.querySelectorAll('time[data-since]')) set(time, `${past(now - Number(time.dataset.since))} ago`);
 }
 
 function set(element, text) {

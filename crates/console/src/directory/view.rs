@@ -47,7 +47,7 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
     html! {
         tr data-inactive[!person.active] {
             td { strong { (words::outside(&person.name)) } @if !person.active { " " span.chip data-tone="plain" { "left" } } }
-            td {
+            td data-label="Groups" {
                 @for group in &person.groups {
                     span.group {
                         (group)
@@ -61,13 +61,13 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
                 }
                 @if person.groups.is_empty() { span.dim { "none" } }
             }
-            td {
+            td data-label="Passkeys" {
                 @for (n, key) in person.keys.iter().enumerate() { @if n > 0 { ", " } (words::outside(&key.label)) }
                 @if person.keys.is_empty() && person.active { span.chip data-tone="ask" { "none yet" } }
             }
-            td.dim { (words::ago(person.since, look.now)) }
+            td.dim data-label="Since" { (words::ago(person.since, look.now)) }
             @if look.viewer.admin {
-                td.acts {
+                td { div.acts {
                     @if admin {
                         @if person.keys.is_empty() {
                             form.inline data-method="POST" data-path={ "/v1/people/" (person.id) "/invite" } data-shows="url" {
@@ -80,7 +80,7 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
                             button type="submit" { "Add to group" }
                         }
                     }
-                }
+                } }
             }
         }
     }
@@ -124,15 +124,15 @@ fn agent_row(agent: &Agent, look: &Look<'_>) -> Markup {
     html! {
         tr data-inactive[!agent.active] {
             td { strong { (words::outside(&agent.name)) } @if !agent.active { " " span.chip data-tone="plain" { "disabled" } } }
-            td { (words::outside(&name_of(Principal::Person(agent.sponsor), look.directory))) }
-            td { code.fine { (agent.id) } }
-            td.dim { (words::ago(agent.since, look.now)) }
+            td data-label="Sponsor" { (words::outside(&name_of(Principal::Person(agent.sponsor), look.directory))) }
+            td data-label="Id" { code.fine { (agent.id) } }
+            td.dim data-label="Since" { (words::ago(agent.since, look.now)) }
             @if look.viewer.admin {
-                td.acts { @if agent.active {
+                td { div.acts { @if agent.active {
                     form.inline data-method="DELETE" data-path={ "/v1/agents/" (agent.id) } data-confirm={ "Disable the agent " (agent.name) "?" } {
                         button type="submit" { "Disable" }
                     }
-                } }
+                } } }
             }
         }
     }
@@ -180,8 +180,8 @@ pub(crate) fn policy(look: &Look<'_>, rules: &[RuleRow]) -> Markup {
                 tbody { @for rule in rules {
                     tr data-inactive[rule.shadow] {
                         td { code { (rule.id) } @if rule.built_in { " " span.chip data-tone="plain" { "built in" } } @if rule.shadow { " " span.chip data-tone="plain" { "only watches" } } }
-                        td { (rule.does) }
-                        td { (words::outside(&rule.why)) }
+                        td data-label="Does" { (rule.does) }
+                        td data-label="Why" { (words::outside(&rule.why)) }
                     }
                 } }
             } }

@@ -46,13 +46,13 @@ pub(crate) fn whole(parts: &[Part]) -> Markup {
     let line = (named(METHOD), named(AUTHORITY), named(TARGET));
     let is_line = |part: &&Part| matches!(part.path.as_str(), METHOD | AUTHORITY | TARGET);
     let headers: Vec<&Part> = parts.iter().filter(|part| part.path.starts_with(HEADER)).collect();
-    let marks: Vec<String> = parts.iter().filter_map(|part| words::warning(part.text.as_ref()?)).collect();
+    let marks = words::warning(parts.iter().filter_map(|part| part.text.as_ref()));
     html! {
         div.payload id="payload-parts" {
-            @if !marks.is_empty() {
+            @if let Some(marks) = marks {
                 p.banner data-tone="bad" {
-                    strong { "Not everything here is what it looks like: " } (marks.join(", ")) ". "
-                    "Hidden characters stand in red boxes by their Unicode names."
+                    strong { "Not everything here is what it looks like: " } (marks) ". "
+                    "What does not show stands in a red box, by its Unicode name."
                 }
             }
             @if let (Some(method), Some(authority), Some(target)) = line {
@@ -148,7 +148,7 @@ fn part_view(part: &Part) -> Markup {
                 },
                 (None, Some(base64)) => {
                     p.dim.fine { "These bytes are no text. Offset, bytes, and what of them is ASCII:" }
-                    div.exact { pre.bytes tabindex="0" { (hexdump(base64)) (end()) } }
+                    div.exact { pre.bytes.hex tabindex="0" { (hexdump(base64)) (end()) } }
                 },
                 (None, None) => { p { (absent(part)) } },
             }
@@ -179,8 +179,8 @@ fn hexdump(base64: &str) -> String {
     let line = |(n, chunk): (usize, &[u8])| {
         let hex: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
         let ascii = chunk.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' });
-        format!("{:06x}  {:<47}  {}", n * 16, hex.join(" "), ascii.collect::<String>())
+        format!("{:06x}  {:<23}  {}", n * 8, hex.join(" "), ascii.collect::<String>())
     };
-    let lines: Vec<String> = bytes.chunks(16).enumerate().map(line).collect();
+    let lines: Vec<String> = bytes.chunks(8).enumerate().map(line).collect();
     lines.join("\n")
 }

@@ -141,18 +141,20 @@ fn what(view: &View) -> Markup {
                 (environment_badge(&card.environment, card.production)) " "
                 span.dim { "in " } strong { (card.target) }
             }
-            h1 { (words::shown(&card.resource)) }
-            @if let Some(marks) = words::warning(&card.resource) {
+            @match &view.proposal {
+                Some(proposal) => { (proposed(proposal)) p.dim { code { (words::shown(&card.resource)) } } },
+                None => { h1 { (words::shown(&card.resource)) } },
+            }
+            @if let Some(marks) = words::warning([&card.resource]) {
                 p.warn { "The name is not what it looks like: " (marks) "." }
             }
-            @if let Some(proposal) = &view.proposal { (proposed(proposal)) }
         }
     }
 }
 
 fn proposed(proposal: &Proposal) -> Markup {
     html! {
-        p.sentence { (words::outside(&proposal.sentence)) }
+        h1.sentence { (words::outside(&proposal.sentence)) }
         @if !proposal.lines.is_empty() {
             pre.diff tabindex="0" aria-label="What would change" {
                 @for line in &proposal.lines {
@@ -175,7 +177,7 @@ fn risk(view: &View) -> Markup {
         div.risk-block data-level=(level(risk.score)) {
             (risk_meter(risk.score))
             ul.reasons {
-                @for reason in &risk.reasons { li { span.points { "+" (reason.points) } " " (words::outside(&reason.why)) } }
+                @for reason in &risk.reasons { li { span.points { "+" (reason.points) } span { (words::outside(&reason.why)) } } }
             }
         }
         ul.rules {
@@ -198,10 +200,10 @@ fn who(view: &View) -> Markup {
     section("Who asks", "who", &html! {
         ul.parties {
             @for party in &card.chain {
-                li { (party_view(party)) " " span.proof data-kind="verified" { "verified" } }
+                li { (party_view(party)) }
             }
             @if let Some(run) = &card.run {
-                li { span.role { "run" } " " strong.mono { (words::shown(run)) } " " span.proof data-kind="claimed" { "claimed" } }
+                li { span.role { "run" } span { strong.mono { (words::shown(run)) } " " span.proof data-kind="claimed" { "claimed" } } }
             }
         }
         p.dim { "Asked " (words::ago(card.requested, view.now)) " through the " (card.point.as_str()) " point." }
@@ -215,7 +217,10 @@ fn party_view(party: &Party) -> Markup {
         ("subject", _) => "acting for",
         (role, _) => role,
     };
-    html! { span.role { (role) } " " strong { (words::outside(&party.name)) } }
+    html! {
+        span.role { (role) }
+        span { strong { (words::outside(&party.name)) } " " span.proof data-kind="verified" { "verified" } }
+    }
 }
 
 /// 4: the exact payload.
@@ -269,7 +274,7 @@ fn reason(view: &View) -> Markup {
             Some(reason) => {
                 blockquote.untrusted { (words::shown(reason)) }
                 p.dim.fine { "The caller's own words. Nobody has checked them." }
-                @if let Some(marks) = words::warning(reason) { p.warn { "They hold " (marks) "." } }
+                @if let Some(marks) = words::warning([reason]) { p.warn { "They hold " (marks) "." } }
             },
             None => { p.dim { "None was given." } },
         }
@@ -374,6 +379,7 @@ fn prior(view: &View) -> Markup {
     let said = match (prior.ran, prior.denied) {
         (0, 0) => "Nothing of this shape was ever approved for this caller.".to_owned(),
         (ran, 0) => format!("{ran} of this shape ran before, none was denied."),
+        (ran, 1) => format!("{ran} of this shape ran before, 1 was denied."),
         (ran, denied) => format!("{ran} of this shape ran before, {denied} were denied."),
     };
     html! {

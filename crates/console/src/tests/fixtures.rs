@@ -312,7 +312,7 @@ pub(super) fn inbox(tab: Tab, full: bool) -> Inbox {
         third.mine = inbox::Mine::Nothing;
         third.stage = inbox::Stage::Approved(at(540));
         rows.push(third);
-        let mut fourth = row(4, "config.group", VerbGroup::Admin, "person:0195f3a0-0000-7000-8001-000000000004", "control", 40);
+        let mut fourth = row(4, "config.group", VerbGroup::Admin, "Tomás Ruiz", "control", 40);
         fourth.why = Some(("A change of Countersign takes a second administrator".to_owned(), 0));
         fourth.target = "countersign".to_owned();
         fourth.agent = "Tomás Ruiz".to_owned();

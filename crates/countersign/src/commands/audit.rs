@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use domain::text::visible;
-use gateway::store::Store as _;
+use gateway::store::{Ledger as _, Store as _};
 use serde_json::{Value, json};
 use verify::{Report, Trust, Verdict, VerifierKey};
 
-use super::Context;
+use super::{Context, lookup};
 use crate::cli::{Ending, Usage};
-use crate::client::escaped;
 use crate::output::{Output, Tone, note, when};
 use crate::up;
 
@@ -151,9 +150,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending> {
     let client = context.signed_in()?;
-    let id = context.approval_id(&client, &options.id).await?;
-    let payload = if options.with_payload { "?with_payload=true" } else { "" };
-    let receipt = client.get(&format!("/v1/approvals/{}/receipt{payload}", escaped(&id))).await?;
+    let id = lookup::approval(&client, &options.id).await?;
+    let payload = if options.with_payload { "?payload=true" } else { "" };
+    let receipt = client.get(&format!("/v1/approvals/{id}/receipt{payload}")).await?;
     // A receipt's bytes are canonical JSON, so they are the same whoever fetched them.
     let text = String::from_utf8(domain::canonical::write(&receipt)?)?;
     match &options.output {
@@ -168,10 +167,11 @@ async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending>
 
 async fn checkpoint(context: &Context) -> anyhow::Result<Ending> {
     let client = context.signed_in()?;
-    let answer = client.get("/v1/log/checkpoint").await?;
-    match answer.get("checkpoint").and_then(Value::as_str).filter(|_| !context.output.json) {
-        Some(note) => context.output.line(visible(note).trim_end()),
-        None => context.output.json(&answer),
+    let checkpoint = client.text("/v1/log/checkpoint").await?;
+    if context.output.json {
+        context.output.json(&json!({ "checkpoint": checkpoint }));
+    } else {
+        context.output.line(visible(&checkpoint).trim_end());
     }
     Ok(Ending::Fine)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use gateway::store::Store as _;
+use gateway::store::{Ledger as _, Store as _};
 use gateway::store::embedded;
 use serde_json::json;
 

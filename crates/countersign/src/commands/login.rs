@@ -38,7 +38,7 @@ pub(crate) async fn login(options: &Options, context: &Context) -> anyhow::Resul
 
 /// Shows a code, waits until a human has confirmed it in the console, and keeps the session.
 pub(crate) async fn sign_in(client: &Client, open: bool, say: impl Fn(&str)) -> anyhow::Result<Client> {
-    let begun = client.send(Method::POST, "/v1/cli-logins", None, &[]).await?.body;
+    let begun = client.send(Method::POST, "/v1/cli-logins", None, &[]).await?;
     let text = |name: &str| begun.get(name).and_then(Value::as_str).context("the gateway's answer is not whole");
     let (code, url, secret) = (text("code")?, text("url")?, text("secret")?);
     say(&format!("Open {}", one_line(url)));
@@ -50,7 +50,7 @@ pub(crate) async fn sign_in(client: &Client, open: bool, say: impl Fn(&str)) -> 
     let token = waiting("waiting for you to confirm", async {
         loop {
             let answer = client.send(Method::POST, "/v1/cli-logins/poll", Some(&poll), &[]).await?;
-            if let Some(token) = answer.body.get("token").and_then(Value::as_str) {
+            if let Some(token) = answer.get("token").and_then(Value::as_str) {
                 return Ok::<_, ClientError>(token.to_owned());
             }
             tokio::time::sleep(POLL_EVERY).await;

@@ -48,8 +48,8 @@ pub(crate) fn id(row: &Value) -> &str {
 }
 
 /// The rows of a listing.
-pub(crate) fn list<'a>(answer: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    answer.get(name).and_then(Value::as_array).into_iter().flatten()
+pub(crate) fn list<'a>(answer: &'a Value, name: &str) -> std::slice::Iter<'a, Value> {
+    answer.get(name).and_then(Value::as_array).map(|rows| rows.iter()).unwrap_or_default()
 }
 
 /// The directory, as far as the API shows it: keys stand in it by their number alone.

@@ -28,6 +28,9 @@ mod lookup;
 mod browser;
 mod propose;
 
+use std::path::Path;
+
+use crate::agents::AgentFile;
 use crate::cli::{Cli, Command, Common, Ending};
 use crate::client::Client;
 use crate::config::Config;
@@ -50,6 +53,14 @@ impl Context {
     /// The gateway, as nobody.
     pub(crate) fn anonymous(&self) -> anyhow::Result<Client> {
         Client::anonymous(self.common.url.as_deref())
+    }
+
+    /// The gateway, as the agent whose key file is given, or as whoever is signed in.
+    pub(crate) async fn agent_or_person(&self, agent: Option<&Path>) -> anyhow::Result<Client> {
+        match agent {
+            Some(file) => AgentFile::read(file)?.sign_in(self.url()).await,
+            None => self.signed_in(),
+        }
     }
 
     /// The gateway's address where the options or the environment name one.

@@ -28,11 +28,11 @@ pub(crate) async fn propose(
 pub(crate) async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
     let first = client.send(method.clone(), path, body, &[]).await;
     match first {
-        Ok(answer) => Ok(answer.body),
+        Ok(answer) => Ok(answer),
         Err(ClientError::Refused(refused)) if refused.code == "step-up-required" && at_a_terminal() => {
             note("This needs a passkey that was used within the last minutes.");
             let fresh = login::sign_in(client, true, note).await?;
-            Ok(fresh.send(method, path, body, &[]).await?.body)
+            Ok(fresh.send(method, path, body, &[]).await?)
         }
         Err(error) => Err(error.into()),
     }

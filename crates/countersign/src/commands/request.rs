@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use crate::agents::AgentFile;
 use crate::cli::{Ending, Usage};
-use crate::client::{Answer, Client, ClientError, Refused};
+use crate::client::{Client, ClientError, Refused};
 use crate::output::{Cell, Output, Tone, note, one_line, waiting};
 
 /// How long one request waits before it is asked again, in seconds.
@@ -68,7 +68,7 @@ pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<
     let client = file.sign_in(context.url()).await?;
     let asked = ask(&client, &body, options, if options.wait { None } else { Some("respond-async") }).await;
     match asked {
-        Ok(answer) => Ok(say(&answer.body, context.output)),
+        Ok(answer) => Ok(say(&answer, context.output)),
         Err(ClientError::Refused(refused)) if is_verdict(&refused) => Ok(say_no(&refused, context.output)),
         Err(error) => Err(error.into()),
     }
@@ -80,7 +80,7 @@ async fn ask(
     body: &Value,
     options: &Options,
     prefer: Option<&str>,
-) -> Result<Answer, ClientError> {
+) -> Result<Value, ClientError> {
     let waits = format!("wait={WAIT_SECONDS}");
     let mut headers = vec![("prefer", prefer.unwrap_or("wait=0"))];
     headers.extend(options.idempotency_key.as_deref().map(|key| ("idempotency-key", key)));

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::{Context, lookup};
 use crate::cli::Ending;
-use crate::client::escaped;
 use crate::output::{Cell, Output, Tone, one_line, quoted, relative, when};
 
 /// How many lines of one part are shown; the rest is in the console.
@@ -20,7 +19,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<Ending> {
     let client = context.signed_in()?;
     let id = lookup::approval(&client, &options.id).await?;
-    let approval = client.get(&format!("/v1/approvals/{}", escaped(&id))).await?;
+    let approval = client.get(&format!("/v1/approvals/{id}")).await?;
     if context.output.json {
         context.output.json(&approval);
     } else {
@@ -33,6 +32,16 @@ pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<
 pub(crate) fn rule(rule: &Value) -> String {
     let text = |name: &str| rule.get(name).and_then(Value::as_str).unwrap_or_default();
     format!("{} ({})", text("why"), text("id"))
+}
+
+/// A hold's alternatives, each with how far it has come: `1/2 dba`.
+pub(crate) fn alternatives(hold: &Value) -> Vec<String> {
+    let have = list(hold.get("have")).map(|have| have.as_u64().unwrap_or(0));
+    let quorum = |(quorum, have): (&Value, u64)| {
+        let need = quorum.get("count").and_then(Value::as_u64).unwrap_or(0);
+        format!("{have}/{need} {}", text(quorum, "group"))
+    };
+    list(hold.get("any_of")).zip(have).map(quorum).collect()
 }
 
 /// Words that came in pieces: what is hidden is named, what only looks like something else is marked.
@@ -170,9 +179,7 @@ impl Sheet<'_> {
         if let Some(reason) = shown(self.card("reason")) {
             self.gap();
             self.pair("reason", Cell::toned("in the caller's words, which nobody has checked", Tone::Dim));
-            for line in quoted(&reason) {
-                self.output.line(&format!("            {line}"));
-            }
+            self.quote(&reason);
         }
     }
 
@@ -188,16 +195,25 @@ impl Sheet<'_> {
                 self.pair("expires", format!("{} ({})", relative(deadline), when(deadline)).into());
             }
         }
-        for progress in list(self.approval.get("progress")) {
-            let number = |name: &str| progress.get(name).and_then(Value::as_u64).unwrap_or(0);
-            let (have, need) = (number("have"), number("need"));
-            let rule = text(progress, "rule");
-            let tone = if have >= need { Tone::Good } else { Tone::Warn };
-            self.pair("approvals", Cell::toned(format!("{have} of {need} from {} ({rule})", text(progress, "group")), tone));
+        for hold in list(self.approval.get("progress")) {
+            let lifted = hold.get("lifted").and_then(Value::as_bool).unwrap_or(false);
+            let words = format!("{} ({})", alternatives(hold).join(" or "), text(hold, "rule"));
+            self.pair("approvals", Cell::toned(words, if lifted { Tone::Good } else { Tone::Warn }));
         }
         for review in list(self.approval.get("reviews")) {
-            let words = format!("{} {}", text(review, "name"), text(review, "verdict"));
+            let name = review.get("reviewer").map(|reviewer| text(reviewer, "name")).unwrap_or_default();
+            let group = review.get("group").and_then(Value::as_str).map(|group| format!(" for {group}"));
+            let at = review.get("at").and_then(Value::as_u64).map(Timestamp::from_micros).map(when);
+            let verdict = match text(review, "verdict").as_str() {
+                "approve" => "approved",
+                "deny" => "denied",
+                _ => "asked",
+            };
+            let words = format!("{name} {verdict}{}, {}", group.unwrap_or_default(), at.unwrap_or_default());
             self.pair("review", words.into());
+            if let Some(note) = shown(review.get("note")) {
+                self.quote(&note);
+            }
         }
         if let Some(standing) = self.approval.get("standing").filter(|standing| !standing.is_null()) {
             self.pair("you", standing_words(standing).into());
@@ -209,16 +225,12 @@ impl Sheet<'_> {
             self.gap();
             let id = text(question, "id");
             self.pair("question", format!("{} asks ({id}):", text(question, "by")).into());
-            for line in quoted(&shown(question.get("question")).unwrap_or_default()) {
-                self.output.line(&format!("            {line}"));
-            }
+            self.quote(&shown(question.get("question")).unwrap_or_default());
             let withdrawn = question.get("withdrawn").and_then(Value::as_bool).unwrap_or(false);
             match shown(question.get("answer")) {
                 Some(answer) => {
                     self.pair("answer", Cell::toned("in the caller's words, which nobody has checked", Tone::Dim));
-                    for line in quoted(&answer) {
-                        self.output.line(&format!("            {line}"));
-                    }
+                    self.quote(&answer);
                 }
                 None if withdrawn => self.pair("", Cell::toned("taken back", Tone::Dim)),
                 None => self.pair("", Cell::toned("open: nothing runs until it is answered or taken back", Tone::Warn)),
@@ -248,6 +260,12 @@ impl Sheet<'_> {
                 }
             }
             _ => self.pair("proof", format!("countersign audit receipt {id} -o receipt.json").into()),
+        }
+    }
+
+    fn quote(&self, text: &str) {
+        for line in quoted(text) {
+            self.output.line(&format!("            {line}"));
         }
     }
 

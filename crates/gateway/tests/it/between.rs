@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,13 +29,20 @@ type Deed = Box<dyn FnOnce(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + 
 pub(crate) struct Between {
     pub(crate) inner: Arc<dyn Store>,
     failing: AtomicBool,
-    at_next_look: Mutex<Option<Deed>>,
+    looks: AtomicUsize,
+    at_look: Mutex<Option<(usize, Deed)>>,
     wakes: Mutex<Option<broadcast::Sender<Wake>>>,
 }
 
 impl Between {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, failing: AtomicBool::new(false), at_next_look: Mutex::default(), wakes: Mutex::default() }
+        Self {
+            inner,
+            failing: AtomicBool::new(false),
+            looks: AtomicUsize::new(0),
+            at_look: Mutex::default(),
+            wakes: Mutex::default(),
+        }
     }
 
     /// From now on nothing can be written (or everything can again).
@@ -43,12 +50,17 @@ impl Between {
         self.failing.store(failing, Ordering::SeqCst);
     }
 
-    /// When the gateway next reads an approval, this happens first.
-    pub(crate) fn at_next_look<F>(&self, deed: impl FnOnce(Arc<dyn Store>) -> F + Send + 'static)
+    /// When the gateway reads an approval for the `n`th time from now, this happens first.
+    pub(crate) fn at_look<F>(&self, n: usize, deed: impl FnOnce(Arc<dyn Store>) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        *self.at_next_look.lock().unwrap() = Some(Box::new(move |store| Box::pin(deed(store))));
+        *self.at_look.lock().unwrap() = Some((n, Box::new(move |store| Box::pin(deed(store)))));
+    }
+
+    /// How often the gateway has read an approval.
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
     }
 
     fn writable(&self) -> Result<(), StoreError> {
@@ -56,7 +68,18 @@ impl Between {
     }
 
     async fn looked_at(&self) {
-        let deed = self.at_next_look.lock().unwrap().take();
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        let deed = {
+            let mut waiting = self.at_look.lock().unwrap();
+            match waiting.take() {
+                Some((1, deed)) => Some(deed),
+                Some((n, deed)) => {
+                    *waiting = Some((n - 1, deed));
+                    None
+                }
+                None => None,
+            }
+        };
         if let Some(deed) = deed {
             deed(Arc::clone(&self.inner)).await;
         }

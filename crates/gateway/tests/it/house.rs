@@ -26,7 +26,7 @@ use gateway::ports::SystemEntropy;
 use gateway::review::Prepared;
 use gateway::store::clock::ManualClock;
 use gateway::store::embedded::{EmbeddedConfig, EmbeddedStore};
-use gateway::store::seal::SealingKey;
+use gateway::store::seal::{Place, SealingKey};
 use gateway::store::{RunWhenGone, Store, StoreError, Summary};
 use gateway::{Gateway, GatewayError, Parts, Settings, identity};
 use tempfile::TempDir;
@@ -38,6 +38,7 @@ use crate::runner::CountingRunner;
 
 const ORIGIN: &str = "countersign.example/log";
 pub(crate) const PUBLIC_URL: &str = "http://localhost:7676";
+const SEALING_KEY: [u8; 32] = [5; 32];
 /// 2027-01-15T08:00:00Z.
 const START: u64 = 1_800_000_000_000_000;
 /// How long a test waits for what must come.
@@ -181,6 +182,47 @@ impl House {
         assert!(connection.total_changes() > 0, "nothing was altered by {statements}");
     }
 
+    /// What somebody does to it who has the sealing key too: another value for a field of an entry, sealed well.
+    pub(crate) fn forge(&self, entry: u64, path: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        self.reseal("field", entry, path, |position| Place::Field { entry, position, path }, change);
+    }
+
+    /// The same for a part of a request's payload.
+    pub(crate) fn forge_payload(&self, entry: u64, id: ActionId, path: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        self.reseal("payload", entry, path, |position| Place::Payload { approval: id, position, path }, change);
+    }
+
+    fn reseal<'a>(
+        &self,
+        table: &str,
+        entry: u64,
+        path: &str,
+        place: impl Fn(usize) -> Place<'a>,
+        change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) {
+        let key = SealingKey::new(SEALING_KEY);
+        let connection = rusqlite::Connection::open(self.database()).unwrap();
+        let (id, sealed): (i64, Vec<u8>) = connection
+            .query_row(
+                &format!("SELECT id, sealed FROM {table} WHERE id >> 10 = ?1 AND path = ?2"),
+                rusqlite::params![i64::try_from(entry).unwrap(), path],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        let place = place(usize::try_from(id & 1023).unwrap());
+        let open = key.open(place, &sealed).unwrap();
+        let (salt, value) = open.split_at(32);
+        let open = [salt, &change(value.to_vec())].concat();
+        let sealed = key.seal(place, &open).unwrap();
+        let statement = format!("UPDATE {table} SET sealed = ?2 WHERE id = ?1");
+        assert_eq!(connection.execute(&statement, rusqlite::params![id, sealed]).unwrap(), 1);
+    }
+
+    /// Where in the log this approval's `n`th event stands.
+    pub(crate) async fn event_at(&self, id: ActionId, n: usize) -> u64 {
+        self.store().history(id).await.unwrap()[n].1.index
+    }
+
     pub(crate) fn later(&self, seconds: u64) {
         self.clock.forward(Duration::from_secs(seconds));
     }
@@ -282,6 +324,16 @@ impl House {
     }
 
     pub(crate) async fn decide(&self, caller: &Caller, call: &Call) -> Result<Decided, GatewayError> {
+        self.decide_with(caller, call, || {}).await
+    }
+
+    /// The same, and this happens when the payload is read.
+    pub(crate) async fn decide_with(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        read: impl FnOnce() + Send,
+    ) -> Result<Decided, GatewayError> {
         let retry = call.retry_parts.clone().unwrap_or_default();
         let retry = move || retry.clone();
         let ask = Ask {
@@ -305,7 +357,11 @@ impl House {
             run_when_gone: call.run_when_gone,
             record: call.record,
         };
-        Box::pin(self.gateway.decide(ask, || call.payload.clone())).await
+        let payload = || {
+            read();
+            call.payload.clone()
+        };
+        Box::pin(self.gateway.decide(ask, payload)).await
     }
 
     /// Asks as `bot`, and is held.
@@ -409,6 +465,14 @@ impl House {
     /// Waits until it stands so.
     pub(crate) async fn until(&self, id: ActionId, state: &str) {
         eventually(&format!("{id} is {state}"), async || self.state(id).await == state).await;
+    }
+
+    /// A call that `bot` asked for and Bob has approved, and that waits for its caller.
+    pub(crate) async fn approved(&self, call: &Call) -> ActionId {
+        let held = self.held(call).await;
+        let summary = self.approve("bob", held.id).await.unwrap();
+        assert_eq!(summary.approval.word(), "approved");
+        held.id
     }
 
     /// Gives what the gateway does by itself time to go wrong, and says that nothing was run.
@@ -574,7 +638,7 @@ fn open_store(dir: &TempDir, clock: &Arc<ManualClock>) -> Result<Arc<dyn Store>,
         anchor_path: dir.path().join("anchor"),
         origin: ORIGIN.parse().unwrap(),
         signer: Box::new(signer()),
-        sealing_key: SealingKey::new([5; 32]),
+        sealing_key: SealingKey::new(SEALING_KEY),
         clock: Arc::clone(clock) as _,
     })?;
     Ok(Arc::new(store))

@@ -31,11 +31,11 @@ mod tests;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use domain::id::ActionId;
 use gateway::Gateway;
 use gateway::store::Summary;
@@ -67,15 +67,21 @@ pub fn router(parts: Parts) -> axum::Router {
         check_route,
         streams: Arc::new(Semaphore::new(config::STREAMS_AT_ONCE)),
     });
+    let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
     let (routes, _) = resources().split_for_parts();
     let routes = routes
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard));
+        .layer(guard.clone());
     let text: Arc<str> = openapi().to_json().unwrap_or_default().into();
-    let document = get(async move || ([(axum::http::header::CONTENT_TYPE, "application/json")], text.to_string()))
+    let document = get(async move || ([(CONTENT_TYPE, "application/json")], text.to_string()))
         .fallback(async || Problem::only_get());
-    axum::Router::new().nest("/v1", routes).with_state(app).route("/openapi.json", document)
+    // No fallback of its own: the console's pages stand beside it.
+    let aside = axum::Router::new()
+        .route("/v1/", any(async || Problem::no_such_path()))
+        .route("/openapi.json", document)
+        .route_layer(guard);
+    axum::Router::new().nest("/v1", routes).merge(aside).with_state(app)
 }
 
 /// The API's document, OpenAPI 3.1.

@@ -6,7 +6,9 @@ fn findings(text: &str) -> String {
     load(text)
         .check(&directory())
         .into_iter()
-        .filter(|finding| !finding.rule.as_ref().is_some_and(|rule| rule.as_str().starts_with("countersign.")))
+        .filter(|finding| {
+            !finding.rule.as_ref().is_some_and(|rule| rule.as_str().starts_with("countersign."))
+        })
         .map(|finding| {
             let rule = finding.rule.map_or_else(|| "-".to_owned(), |rule| rule.to_string());
             format!("{:?} {rule}:{} {}", finding.severity, finding.line.unwrap_or(0), finding.message)

@@ -20,7 +20,8 @@ fn requests_and_entities_conform_for_every_verb_and_principal() {
         person(4),
         super::agent(2)
     ));
-    let all: Vec<(&str, Fact)> = REQUIRED.iter().chain(OPTIONAL).map(|(name, kind)| (*name, sample(*kind))).collect();
+    let all: Vec<(&str, Fact)> =
+        REQUIRED.iter().chain(OPTIONAL).map(|(name, kind)| (*name, sample(*kind))).collect();
     for (verb, ..) in VOCABULARY {
         for chain in [Chain::agent(super::agent(1), person(1)), Chain::person(person(3))] {
             for facts in [facts(&[]), facts(&all)] {
@@ -28,10 +29,16 @@ fn requests_and_entities_conform_for_every_verb_and_principal() {
                 draft.chain = chain.clone();
                 draft.chain.behind.push(Link { party: Principal::Person(person(2)), role: Role::Subject });
                 draft.run = Some("run".to_owned());
-                let question = Question { action: &draft, digest: Digest::of(Purpose::Action, b""), facts: &facts, directory: &directory };
+                let question = Question {
+                    action: &draft,
+                    digest: Digest::of(Purpose::Action, b""),
+                    facts: &facts,
+                    directory: &directory,
+                };
                 let caller = Caller::find(&draft, &directory).unwrap();
                 let slice = set.slice(&question, &caller, &resource_id(&draft));
-                let (request, entities) = set.names().build(&question, &caller, resource_id(&draft), &slice.named).unwrap();
+                let (request, entities) =
+                    set.names().build(&question, &caller, resource_id(&draft), &slice.named).unwrap();
                 cedar::Entities::from_entities(entities.iter().cloned(), Some(schema)).unwrap();
                 cedar::Request::new(
                     request.principal().unwrap().clone(),

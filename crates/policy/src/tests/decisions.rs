@@ -39,7 +39,8 @@ fn chat_counts_only_where_every_hold_says_so() {
 
 #[test]
 fn every_head_and_attribute_can_be_asked() {
-    let with = |head_and_clause: &str| answer(&format!("@id(\"x\") permit {head_and_clause};"), "http.delete");
+    let with =
+        |head_and_clause: &str| answer(&format!("@id(\"x\") permit {head_and_clause};"), "http.delete");
     let id = super::agent(1);
     let person = super::person(1);
     for yes in [
@@ -80,7 +81,9 @@ fn the_person_for_whom_an_agent_acts_can_be_asked_for() {
         party: domain::principal::Principal::Person(super::person(2)),
         role: domain::principal::Role::Subject,
     });
-    let set = load(r#"@id("x") permit (principal, action, resource) when { context has subject && context.subject in Group::"dba" };"#);
+    let set = load(
+        r#"@id("x") permit (principal, action, resource) when { context has subject && context.subject in Group::"dba" };"#,
+    );
     assert_eq!(short(&ask(&set, &draft, &facts(&[]))), "permit x");
 }
 
@@ -100,7 +103,11 @@ fn explanations_say_why_and_what_would_make_it_run() {
         let mut draft = draft(verb);
         draft.reason = None;
         let evaluation = ask(&set, &draft, &facts(&[("matched", Fact::Bool(matched))]));
-        explain(&evaluation, &directory).lines().filter(|line| !line.starts_with("Decided under")).collect::<Vec<_>>().join("\n")
+        explain(&evaluation, &directory)
+            .lines()
+            .filter(|line| !line.starts_with("Decided under"))
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     insta::assert_snapshot!(explained("http.get", true));
     insta::assert_snapshot!(explained("http.delete", false));
@@ -118,4 +125,10 @@ fn the_hash_covers_the_built_in_rules() {
     let whole = format!("{}\n{ALL}", crate::load::BUILTIN);
     assert_eq!(set.digest(), domain::digest::Digest::of(domain::digest::Purpose::Policy, whole.as_bytes()));
     assert_ne!(load("").digest(), load(" ").digest());
+}
+
+#[test]
+fn a_set_is_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<crate::PolicySet>();
 }

@@ -33,7 +33,12 @@ pub(crate) fn agent(n: u8) -> AgentId {
 pub(crate) fn directory() -> Directory {
     let mut directory = Directory::default();
     let mut apply = |event| directory.apply(&event, Timestamp::ZERO).unwrap();
-    for (n, name, groups) in [(1, "Ada", vec!["admins", "dba"]), (2, "Bob", vec!["dba"]), (3, "Cyd", vec!["dev"]), (4, "Dan", vec!["dev"])] {
+    for (n, name, groups) in [
+        (1, "Ada", vec!["admins", "dba"]),
+        (2, "Bob", vec!["dba"]),
+        (3, "Cyd", vec!["dev"]),
+        (4, "Dan", vec!["dev"]),
+    ] {
         apply(DirectoryEvent::PersonAdded { id: person(n), name: name.to_owned() });
         for group in groups {
             apply(DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: person(n) });
@@ -101,7 +106,12 @@ pub(crate) fn written(errors: &[crate::LoadError]) -> String {
 
 pub(crate) fn ask(set: &PolicySet, draft: &Draft, facts: &Facts) -> Evaluation {
     let directory = directory();
-    set.evaluate(&Question { action: draft, digest: Digest::of(Purpose::Action, b"x"), facts, directory: &directory })
+    set.evaluate(&Question {
+        action: draft,
+        digest: Digest::of(Purpose::Action, b"x"),
+        facts,
+        directory: &directory,
+    })
 }
 
 /// `permit`, `hold` or `deny`, and the ids that decided.

@@ -88,7 +88,10 @@ fn policies() -> impl Strategy<Value = String> {
     let (principals, actions, resources) = heads();
     let rule = (select(effects()), select(principals), select(actions), select(resources), select(clauses()));
     prop::collection::vec(rule, 0..24).prop_map(|rules| {
-        let write = |(n, (effect, principal, action, resource, clause)): (usize, (&str, String, &str, &str, &str))| {
+        let write = |(n, (effect, principal, action, resource, clause)): (
+            usize,
+            (&str, String, &str, &str, &str),
+        )| {
             format!("@id(\"r{n}\") {effect} ({principal}, {action}, {resource}) {clause};\n")
         };
         rules.into_iter().enumerate().map(write).collect()
@@ -103,21 +106,35 @@ fn asked() -> impl Strategy<Value = (Draft, Facts)> {
         Chain::person(person(3)),
     ]);
     let verb = select(vec!["http.get", "http.post", "http.delete", "config.policy", "sql.drop"]);
-    let place = (select(vec!["broker", "orders", "countersign"]), select(vec!["prod", "dev"]), select(vec!["a", "b"]));
-    let own = (any::<bool>(), any::<bool>(), prop::option::of(select(vec![5_i64, 50])), any::<bool>(), any::<bool>(), any::<bool>());
-    (chain, verb, place, own).prop_map(|(chain, verb, (target, environment, name), (matched, parsed, rows, reason, run, label))| {
-        let mut draft = draft(verb);
-        draft.chain = chain;
-        draft.target.name = target.parse().unwrap();
-        draft.resource.environment = environment.parse().unwrap();
-        name.clone_into(&mut draft.resource.name);
-        draft.resource.labels = if label { [("team".to_owned(), "x".to_owned())].into() } else { [].into() };
-        draft.reason = reason.then(|| "because".to_owned());
-        draft.run = run.then(|| "run".to_owned());
-        let mut facts = facts(&[("matched", Fact::Bool(matched)), ("parsed", Fact::Bool(parsed))]);
-        facts.extend(rows.map(|rows| ("rows".to_owned(), Fact::Int(rows))));
-        (draft, facts)
-    })
+    let place = (
+        select(vec!["broker", "orders", "countersign"]),
+        select(vec!["prod", "dev"]),
+        select(vec!["a", "b"]),
+    );
+    let own = (
+        any::<bool>(),
+        any::<bool>(),
+        prop::option::of(select(vec![5_i64, 50])),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    (chain, verb, place, own).prop_map(
+        |(chain, verb, (target, environment, name), (matched, parsed, rows, reason, run, label))| {
+            let mut draft = draft(verb);
+            draft.chain = chain;
+            draft.target.name = target.parse().unwrap();
+            draft.resource.environment = environment.parse().unwrap();
+            name.clone_into(&mut draft.resource.name);
+            draft.resource.labels =
+                if label { [("team".to_owned(), "x".to_owned())].into() } else { [].into() };
+            draft.reason = reason.then(|| "because".to_owned());
+            draft.run = run.then(|| "run".to_owned());
+            let mut facts = facts(&[("matched", Fact::Bool(matched)), ("parsed", Fact::Bool(parsed))]);
+            facts.extend(rows.map(|rows| ("rows".to_owned(), Fact::Int(rows))));
+            (draft, facts)
+        },
+    )
 }
 
 fn question<'a>(draft: &'a Draft, facts: &'a Facts, directory: &'a Directory) -> Question<'a> {
@@ -135,13 +152,22 @@ fn stock(set: &PolicySet, question: &Question<'_>, shadow_too: bool) -> bool {
     let whole = set.whole();
     let (request, entities) = set.names().build(question, &caller, id, &whole.named).unwrap();
     let all = cedar::PolicySet::from_policies(
-        set.loaded().iter().filter(|loaded| shadow_too || !loaded.rule.shadow).map(|loaded| loaded.cedar.clone()),
+        set.loaded()
+            .iter()
+            .filter(|loaded| shadow_too || !loaded.rule.shadow)
+            .map(|loaded| loaded.cedar.clone()),
     );
-    cedar::Authorizer::new().is_authorized(&request, &all.unwrap(), &entities).decision() == cedar::Decision::Allow
+    cedar::Authorizer::new().is_authorized(&request, &all.unwrap(), &entities).decision()
+        == cedar::Decision::Allow
+}
+
+/// Loading validates, which a debug build does slowly: few cases by default, more by `PROPTEST_CASES`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_slice_answers_as_the_full_set_does(text in policies(), asked in prop::collection::vec(asked(), 1..12)) {

@@ -17,7 +17,9 @@ fn the_http_pack_does_what_its_cases_say() {
 fn a_case_that_differs_says_how() {
     let set = load(include_str!("../../../../policies/http.cedar"));
     let case = |rest: &str| {
-        let text = format!("[[case]]\nname = \"c\"\nprincipal = \"agent\"\nverb = \"http.delete\"\ntarget = \"t\"\nenvironment = \"prod\"\n{rest}");
+        let text = format!(
+            "[[case]]\nname = \"c\"\nprincipal = \"agent\"\nverb = \"http.delete\"\ntarget = \"t\"\nenvironment = \"prod\"\n{rest}"
+        );
         run_fixtures(&text, &set).remove(0).differences.join("; ")
     };
     assert_eq!(case("expect = \"hold\""), "");

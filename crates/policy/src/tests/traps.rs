@@ -20,14 +20,19 @@ fn a_forbid_that_errs_denies() {
     assert_eq!(short(&fine), "permit all");
     let erring = ask(&set, &draft("http.get"), &facts(&[("rows", Fact::Int(7))]));
     assert_eq!(short(&erring), "deny policy-error");
-    assert!(erring.rules[0].why.contains("`many`") && erring.rules[0].why.contains("overflow"), "{}", erring.rules[0].why);
+    assert!(
+        erring.rules[0].why.contains("`many`") && erring.rules[0].why.contains("overflow"),
+        "{}",
+        erring.rules[0].why
+    );
 }
 
 #[test]
 fn a_hold_that_errs_denies() {
     let rule = r#"@id("many") @hold("dba:1") forbid (principal, action, resource)
         when { context has rows && context.rows * 9223372036854775807 > 0 };"#;
-    let evaluation = ask(&load(&format!("{ALL}\n{rule}")), &draft("http.get"), &facts(&[("rows", Fact::Int(2))]));
+    let evaluation =
+        ask(&load(&format!("{ALL}\n{rule}")), &draft("http.get"), &facts(&[("rows", Fact::Int(2))]));
     assert_eq!(short(&evaluation), "deny policy-error");
 }
 
@@ -35,7 +40,8 @@ fn a_hold_that_errs_denies() {
 fn a_permit_that_errs_denies_even_beside_another_permit() {
     let rule = r#"@id("few") permit (principal, action, resource)
         when { context has rows && context.rows * 9223372036854775807 < 0 };"#;
-    let evaluation = ask(&load(&format!("{ALL}\n{rule}")), &draft("http.get"), &facts(&[("rows", Fact::Int(2))]));
+    let evaluation =
+        ask(&load(&format!("{ALL}\n{rule}")), &draft("http.get"), &facts(&[("rows", Fact::Int(2))]));
     assert_eq!(short(&evaluation), "deny policy-error");
 }
 
@@ -43,7 +49,8 @@ fn a_permit_that_errs_denies_even_beside_another_permit() {
 fn a_shadow_rule_that_errs_is_recorded_and_decides_nothing() {
     let rule = r#"@id("watch") @mode("shadow") forbid (principal, action, resource)
         when { context has rows && context.rows * 9223372036854775807 > 0 };"#;
-    let evaluation = ask(&load(&format!("{ALL}\n{rule}")), &draft("http.get"), &facts(&[("rows", Fact::Int(2))]));
+    let evaluation =
+        ask(&load(&format!("{ALL}\n{rule}")), &draft("http.get"), &facts(&[("rows", Fact::Int(2))]));
     assert_eq!(short(&evaluation), "permit all (shadow watch)");
 }
 
@@ -51,13 +58,31 @@ fn a_shadow_rule_that_errs_is_recorded_and_decides_nothing() {
 fn misspelt_annotations_do_not_load() {
     let rule = |annotation: &str| format!("@id(\"x\") {annotation} forbid (principal, action, resource);");
     insta::assert_snapshot!(refused(&rule("@holdd(\"dba:1\")")), @"1:1: rule `x`: unknown annotation `@holdd`; did you mean `@hold`?");
-    for annotation in ["@hold(\"dba;2\")", "@hold(\"dba:0\")", "@hold(\"dba:33\")", "@hold(\"dba:+2\")", "@hold(\"dba:2 |\")",
-        "@hold(\"DBA:2\")", "@hold(\"dba\")", "@hold(\"\")", "@hold", "@hold(\"dba:1 | dba:2\")", "@hold(\"dba:1\") @ttl(\"soon\")",
-        "@hold(\"dba:1\") @grant(\"0s\")", "@hold(\"dba:1\") @assurance(\"sms\")", "@hold(\"dba:1\") @reason(\"please\")",
-        "@hold(\"dba:1\") @reason", "@mode(\"shadowy\")", "@hold(\"dba:1\") @escalate(\"oncall\")",
-        "@hold(\"dba:1\") @ttl(\"5m\") @escalate(\"10m:oncall\")", "@hold(\"dba:1\") @notify(\" \")", "@ttl(\"5m\")",
-        "@why(\"\u{202e}ti snur\")", "@hold(\"dba:1\") @hold(\"dba:2\")", "@example(\"x\")"]
-    {
+    for annotation in [
+        "@hold(\"dba;2\")",
+        "@hold(\"dba:0\")",
+        "@hold(\"dba:33\")",
+        "@hold(\"dba:+2\")",
+        "@hold(\"dba:2 |\")",
+        "@hold(\"DBA:2\")",
+        "@hold(\"dba\")",
+        "@hold(\"\")",
+        "@hold",
+        "@hold(\"dba:1 | dba:2\")",
+        "@hold(\"dba:1\") @ttl(\"soon\")",
+        "@hold(\"dba:1\") @grant(\"0s\")",
+        "@hold(\"dba:1\") @assurance(\"sms\")",
+        "@hold(\"dba:1\") @reason(\"please\")",
+        "@hold(\"dba:1\") @reason",
+        "@mode(\"shadowy\")",
+        "@hold(\"dba:1\") @escalate(\"oncall\")",
+        "@hold(\"dba:1\") @ttl(\"5m\") @escalate(\"10m:oncall\")",
+        "@hold(\"dba:1\") @notify(\" \")",
+        "@ttl(\"5m\")",
+        "@why(\"\u{202e}ti snur\")",
+        "@hold(\"dba:1\") @hold(\"dba:2\")",
+        "@example(\"x\")",
+    ] {
         refused(&rule(annotation));
     }
 }
@@ -77,7 +102,9 @@ fn a_negated_has_does_not_validate() {
 
 #[test]
 fn unknown_facts_deny() {
-    for (name, fact) in [("surprise", Fact::Bool(true)), ("rows", Fact::Text("many".to_owned())), ("risk", Fact::Bool(false))] {
+    for (name, fact) in
+        [("surprise", Fact::Bool(true)), ("rows", Fact::Text("many".to_owned())), ("risk", Fact::Bool(false))]
+    {
         let evaluation = ask(&load(ALL), &draft("http.get"), &facts(&[(name, fact)]));
         assert_eq!(short(&evaluation), "deny policy-error", "{name}");
         assert!(evaluation.rules[0].why.contains(name));
@@ -101,7 +128,9 @@ fn nothing_permitted_is_denied_with_how_to_permit_it() {
 
 #[test]
 fn a_reason_that_is_required_and_missing_is_a_deny_that_says_so() {
-    let set = load(&format!(r#"{ALL} @id("why") @hold("dba:1") @reason("required") forbid (principal, action, resource);"#));
+    let set = load(&format!(
+        r#"{ALL} @id("why") @hold("dba:1") @reason("required") forbid (principal, action, resource);"#
+    ));
     assert_eq!(short(&ask(&set, &draft("http.get"), &facts(&[]))), "hold why");
     for reason in [None, Some("  \n".to_owned())] {
         let mut draft = draft("http.get");
@@ -125,7 +154,9 @@ fn users_cannot_loosen_the_built_in_rules() {
     draft.target.name = "countersign".parse().unwrap();
     let held = ask(&load(ALL), &draft, &facts(&[]));
     assert_eq!(short(&held), "hold countersign.config-review");
-    let tighter = load(r#"@id("two") @hold("admins:2") forbid (principal, action == Action::"config.policy", resource);"#);
+    let tighter = load(
+        r#"@id("two") @hold("admins:2") forbid (principal, action == Action::"config.policy", resource);"#,
+    );
     assert_eq!(short(&ask(&tighter, &draft, &facts(&[]))), "hold countersign.config-review two");
     let error = refused(r#"@id("countersign.config-review") permit (principal, action, resource);"#);
     assert!(error.contains("built-in"), "{error}");

@@ -48,17 +48,6 @@ pub(super) fn audit(
     if walk.time != head.time {
         return Err(corrupt("the head's time is not that of the last entry"));
     }
-    let tallies = count(
-        connection,
-        "WITH counted AS (
-             SELECT caller, shape, sum(state = 'finished') AS ran, sum(state = 'denied') AS denied
-             FROM approval GROUP BY caller, shape HAVING ran + denied > 0)
-         SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM tally))
-              + (SELECT count(*) FROM (SELECT * FROM tally EXCEPT SELECT * FROM counted))",
-    )?;
-    if tallies != 0 {
-        return Err(corrupt("what is tallied of finished and denied approvals is not what stands"));
-    }
     let strays: [(&str, u64, u64); 2] = [
         ("entries", count(connection, "SELECT count(*) FROM entry")?, head.size),
         ("tile hashes", count(connection, "SELECT count(*) FROM tile")?, walk.tiles),
@@ -69,6 +58,7 @@ pub(super) fn audit(
         }
     }
     walk.erasures()?;
+    tallies(connection)?;
     directories::replay(connection, key)?;
     Ok(Head { size: head.size, time: head.time, checkpoint: head.note })
 }
@@ -229,7 +219,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Holds an approval's payload against its action, and its row against what its events replay to.
+    /// Holds an approval's payload against its action, and (by replaying it) its row against its events.
     fn case(&self, row: CaseRow) -> Result<(), StoreError> {
         let (id, request) = (row.id, row.request);
         let payload = Owner::Payload(request, id).disclosures(self.connection, self.key)?;
@@ -238,9 +228,6 @@ impl Walk<'_> {
             return self.lost(&row);
         }
         let case = row.replay(self.connection, self.key)?;
-        if !case.row.fits(&case.approval) {
-            return Err(corrupt(format!("approval {id}: its row is not what its events come to")));
-        }
         if payload != case.action.parts().payload {
             return Err(corrupt(format!("approval {id}: its payload is not what its action commits to")));
         }
@@ -266,6 +253,22 @@ impl Walk<'_> {
 fn root(fields: &[Disclosure], index: u64) -> Result<domain::digest::Digest, StoreError> {
     commitment::disclosed_root(fields)
         .map_err(|error| corrupt(format!("the fields of entry {index}: {error}")))
+}
+
+/// What is tallied is what a count of the approvals comes to.
+fn tallies(connection: &Connection) -> Result<(), StoreError> {
+    let differences = count(
+        connection,
+        "WITH counted AS (
+             SELECT caller, shape, sum(state = 'finished') AS ran, sum(state = 'denied') AS denied
+             FROM approval GROUP BY caller, shape HAVING ran + denied > 0)
+         SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM tally))
+              + (SELECT count(*) FROM (SELECT * FROM tally EXCEPT SELECT * FROM counted))",
+    )?;
+    if differences == 0 {
+        return Ok(());
+    }
+    Err(corrupt("what is tallied of finished and denied approvals is not what stands"))
 }
 
 fn count(connection: &Connection, select: &str) -> Result<u64, StoreError> {

@@ -110,6 +110,9 @@ impl CaseRow {
         let events = history.iter().map(|(event, position)| (event, position.time));
         let approval =
             Approval::replay(events).map_err(|error| corrupt(format!("approval {}: {error}", self.id)))?;
+        if !self.fits(&approval) {
+            return Err(corrupt(format!("approval {}: its row is not what its events come to", self.id)));
+        }
         let action = read_field(connection, key, self.request, "action")?;
         let action =
             Action::read(action).map_err(|error| corrupt(format!("the action of {}: {error}", self.id)))?;
@@ -119,8 +122,8 @@ impl CaseRow {
         Ok(Case { row: self, action, history, approval })
     }
 
-    /// What the row must say beside this approval.
-    pub(super) fn fits(&self, approval: &Approval) -> bool {
+    /// Whether the row says what these events came to: an event that was taken away shows here.
+    fn fits(&self, approval: &Approval) -> bool {
         let ended = ended(approval);
         self.state == approval.word()
             && self.deadline == approval.deadline()
@@ -202,26 +205,33 @@ pub(super) fn save_event(
     Ok(())
 }
 
-/// An approval's events with their positions, oldest first.
+/// An approval's events with their positions, oldest first: its own, each once, in the log's order.
 fn history(
     connection: &Connection,
     key: &SealingKey,
     id: ActionId,
 ) -> Result<Vec<(Event, Position)>, StoreError> {
     let mut select = connection.prepare_cached(
-        "SELECT event.entry, entry.time FROM event JOIN entry ON entry.idx = event.entry
+        "SELECT event.entry, entry.time, event.seq, entry.subject
+         FROM event JOIN entry ON entry.idx = event.entry
          WHERE event.approval = ?1 ORDER BY event.seq",
     )?;
-    let positions = select.query_map([id.uuid().as_bytes()], |row| {
-        Ok(Position { index: row.get(0)?, time: Timestamp::from_micros(row.get(1)?) })
-    })?;
-    let event = |position: Position| {
+    let mut rows = select.query([id.uuid().as_bytes()])?;
+    let subject = id.to_string();
+    let mut history: Vec<(Event, Position)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let position = Position { index: row.get(0)?, time: Timestamp::from_micros(row.get(1)?) };
+        let behind = history.last().is_none_or(|(_, last)| last.index < position.index);
+        let next = row.get::<_, usize>(2)? == history.len() + 1;
+        if !behind || !next || row.get_ref(3)?.as_str_or_null().ok().flatten() != Some(&*subject) {
+            return Err(corrupt(format!("entry {} is not the next event of {id}", position.index)));
+        }
         let bytes = read_field(connection, key, position.index, "event")?;
         let event = canonical::read(&bytes)
             .map_err(|error| corrupt(format!("the event at {}: {error}", position.index)))?;
-        Ok((event, position))
-    };
-    positions.map(|position| event(position?)).collect()
+        history.push((event, position));
+    }
+    Ok(history)
 }
 
 /// The value of one field of an entry.

@@ -32,9 +32,9 @@ fn means_the_same(before: &[u8], at: usize, bit: u8) -> bool {
 fn every_byte_of_a_receipt_counts() {
     let bytes = small();
     let honest = verify_receipt(&bytes, &trust());
-    // Each byte in three ways: its last bit, the bit that turns the case of a letter, and another in turn.
+    // Each byte in two ways: the bit that turns the case of a letter, and each of the others in turn.
     for at in 0..bytes.len() {
-        for bit in [0, 5, (at % 8) as u8] {
+        for bit in [5, [0, 1, 2, 3, 4, 6, 7][at % 7]] {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << bit;
             let report = verify_receipt(&changed, &trust());

@@ -91,6 +91,8 @@ async fn every_altered_row_is_found() {
             "DELETE FROM event WHERE {first_event} AND seq = (SELECT max(seq) FROM event WHERE {first_event})"
         ),
         "DELETE FROM event".to_owned(),
+        "UPDATE event SET entry = 5 - entry WHERE seq IN (2, 3)".to_owned(),
+        "UPDATE event SET entry = 5 WHERE seq = 4".to_owned(),
         "UPDATE approval SET state = 'denied' WHERE state = 'finished'".to_owned(),
         "UPDATE approval SET deadline = deadline + 1 WHERE state = 'pending'".to_owned(),
         "UPDATE approval SET ended = ended + 1 WHERE state = 'finished'".to_owned(),

@@ -1,0 +1,102 @@
+//! `countersign approve`, `deny` and `ask`. A verdict is signed with a passkey, and only the console's page can ask a
+//! passkey; so these open the page, and can wait for what comes of it.
+
+use serde_json::{Value, json};
+
+use super::{Context, browser, lookup};
+use crate::cli::Ending;
+use crate::client::Client;
+use crate::output::{Tone, one_line, waiting};
+
+/// How long one request waits, in seconds.
+const WAIT_SECONDS: u64 = 50;
+
+/// What a reviewer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Approve,
+    Deny,
+    Ask,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The request: its id, or the beginning or end of it
+    id: String,
+    /// Print the link, and open no browser
+    #[arg(long)]
+    no_open: bool,
+    /// Wait for the decision
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) -> anyhow::Result<Ending> {
+    let client = context.signed_in()?;
+    let id = lookup::approval(&client, &options.id).await?;
+    let approval = client.get(&format!("/v1/approvals/{id}")).await?;
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (state, url) = (text(&approval, "state"), text(&approval, "approval_url"));
+    if !matches!(state.as_str(), "pending" | "approved") {
+        if context.output.json {
+            context.output.json(&approval);
+        } else {
+            context.output.line(&format!("the request is {} already", one_line(&state)));
+        }
+        return Ok(Ending::No);
+    }
+    let standing = approval.get("standing");
+    let may = |name: &str| standing.and_then(|standing| standing.get(name)?.as_bool()).unwrap_or(false);
+    let allowed = if verdict == Verdict::Deny { may("may_deny") } else { may("may_approve") };
+    if !allowed {
+        let why = standing.map(|standing| text(standing, "why_not")).filter(|why| !why.is_empty());
+        let why = why.unwrap_or_else(|| "you may not review this request".to_owned());
+        context.output.line(&context.output.paint(&one_line(&why), Tone::Bad));
+        return Ok(Ending::No);
+    }
+    if !context.output.json {
+        let word = match verdict {
+            Verdict::Approve => "Approve",
+            Verdict::Deny => "Deny",
+            Verdict::Ask => "Ask",
+        };
+        context.output.line(&format!("{word} it with your passkey at {}", one_line(&url)));
+    } else if !options.wait {
+        context.output.json(&json!({ "id": id, "state": state, "approval_url": url }));
+    }
+    if !options.no_open {
+        browser::open(&url);
+    }
+    if !options.wait {
+        return Ok(Ending::Fine);
+    }
+    let version = approval.get("version").and_then(Value::as_u64).unwrap_or(0);
+    let moved = waiting("waiting for the decision", decided(&client, &id, version, verdict)).await?;
+    let state = text(&moved, "state");
+    if context.output.json {
+        context.output.json(&moved);
+    } else {
+        let why = text(&moved, "why_not");
+        let why = if why.is_empty() { String::new() } else { format!(": {}", one_line(&why)) };
+        context.output.line(&context.output.paint(&format!("{}{why}", one_line(&state)), Tone::of_state(&state)));
+    }
+    Ok(match (verdict, state.as_str()) {
+        (Verdict::Ask, "pending") | (Verdict::Approve, "approved" | "executing" | "finished") => Ending::Fine,
+        (Verdict::Deny, "denied") => Ending::Fine,
+        _ => Ending::No,
+    })
+}
+
+/// The request once it is decided; for a question, once anything has happened.
+async fn decided(client: &Client, id: &str, mut version: u64, verdict: Verdict) -> anyhow::Result<Value> {
+    loop {
+        let path = format!("/v1/approvals/{id}/wait?seconds={WAIT_SECONDS}&version={version}");
+        let approval = client.get(&path).await?;
+        let now = approval.get("version").and_then(Value::as_u64).unwrap_or(version);
+        let pending = approval.get("state").and_then(Value::as_str) == Some("pending");
+        if !pending || (verdict == Verdict::Ask && now != version) {
+            return Ok(approval);
+        }
+        version = now;
+    }
+}

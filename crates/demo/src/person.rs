@@ -1,0 +1,176 @@
+//! A person with a browser and a passkey in software, over the API that the console's pages use.
+
+use anyhow::{Context as _, bail};
+use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::SoftPasskey;
+
+/// The cookie that carries a session.
+const COOKIE_NAME: &str = "countersign_session";
+
+/// Somebody who is signed in at the console.
+#[derive(Debug)]
+pub struct Person {
+    http: Client,
+    site: String,
+    session: String,
+    passkey: SoftPasskey,
+}
+
+/// Why the gateway said no, as it says it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The problem's stable code.
+    pub code: String,
+    /// What happened.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Person {
+    /// Enrols a passkey by a one-time link, such as `http://localhost:7676/enrol#…`, and signs in.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway. An enrolment that another administrator must approve is an error here.
+    pub async fn enrol(link: &str, label: &str) -> anyhow::Result<Self> {
+        let (site, invite) = link.split_once("/enrol#").context("this is no enrolment link")?;
+        let mut person =
+            Self { http: Client::new(), site: site.to_owned(), session: String::new(), passkey: SoftPasskey::new(site) };
+        let options = person.post("/v1/enrolment/options", &json!({ "invite": invite })).await?;
+        let credential = person.passkey.enrol(&options).await?;
+        let body = json!({ "invite": invite, "label": label, "credential": credential });
+        let answer = person.post("/v1/enrolment", &body).await?;
+        if answer.get("status").and_then(Value::as_str) != Some("enrolled") {
+            bail!("the enrolment waits for another administrator: {answer}");
+        }
+        Ok(person)
+    }
+
+    /// Signs in again, by passkey.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn log_in(&mut self) -> anyhow::Result<()> {
+        self.session.clear();
+        let options = self.send(Method::POST, "/v1/login/options", None).await?;
+        let credential = self.passkey.assert(&options).await?;
+        self.post("/v1/login", &json!({ "credential": credential })).await?;
+        Ok(())
+    }
+
+    /// Uses the passkey again, as changes of the deployment want.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn step_up(&mut self) -> anyhow::Result<()> {
+        let options = self.send(Method::POST, "/v1/step-up/options", None).await?;
+        let credential = self.passkey.assert(&options).await?;
+        self.post("/v1/step-up", &json!({ "credential": credential })).await?;
+        Ok(())
+    }
+
+    /// Lets the command line that shows this code act for this person.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn confirm_command_line(&mut self, code: &str) -> anyhow::Result<()> {
+        self.post("/v1/cli-logins/confirm", &json!({ "code": code })).await?;
+        Ok(())
+    }
+
+    /// Opens a request and approves it: the passkey signs the statement over what was shown.
+    ///
+    /// # Errors
+    /// A [`Problem`] where this person may not, or no gateway.
+    pub async fn approve(&mut self, id: &str) -> anyhow::Result<()> {
+        self.review(id, "approve", None).await
+    }
+
+    /// Opens a request and denies it.
+    ///
+    /// # Errors
+    /// A [`Problem`] where this person may not, or no gateway.
+    pub async fn deny(&mut self, id: &str, why: &str) -> anyhow::Result<()> {
+        self.review(id, "deny", Some(why)).await
+    }
+
+    /// Opens a request and asks about it.
+    ///
+    /// # Errors
+    /// A [`Problem`] where this person may not, or no gateway.
+    pub async fn ask(&mut self, id: &str, question: &str) -> anyhow::Result<()> {
+        self.review(id, "ask", Some(question)).await
+    }
+
+    async fn review(&mut self, id: &str, verdict: &str, note: Option<&str>) -> anyhow::Result<()> {
+        let shown = self.get(&format!("/v1/approvals/{id}")).await?;
+        let displayed = shown.get("card_digest").context("the request has no card")?;
+        let asked = json!({ "verdict": verdict, "note": note, "displayed": displayed });
+        let prepared = self.post(&format!("/v1/approvals/{id}/statements"), &asked).await?;
+        let options = prepared.get("options").context("there is nothing to sign")?;
+        let credential = self.passkey.assert(options).await?;
+        let signed = json!({ "statement": prepared.get("statement"), "credential": credential });
+        self.post(&format!("/v1/approvals/{id}/reviews"), &signed).await?;
+        Ok(())
+    }
+
+    /// Reads something of the API.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Posts something to the API.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Sends something to the API, as a page of the console would: with its origin, and the session in the cookie.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn send(&mut self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.site));
+        if method != Method::GET {
+            request = request.header(ORIGIN, &self.site).header(CONTENT_TYPE, "application/json");
+        }
+        if !self.session.is_empty() {
+            request = request.header(COOKIE, format!("{COOKIE_NAME}={}", self.session));
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        for cookie in response.headers().get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok()) {
+            if let Some(("countersign_session", value)) = cookie.split(';').next().and_then(|pair| pair.split_once('=')) {
+                value.clone_into(&mut self.session);
+            }
+        }
+        let text = response.text().await?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let member = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let code = member("type").rsplit('/').next().unwrap_or_default().to_owned();
+        let detail = if member("detail").is_empty() { format!("{method} {path}: {status}") } else { member("detail").to_owned() };
+        Err(Problem { status: status.as_u16(), code, detail }.into())
+    }
+}
