@@ -174,20 +174,16 @@ async fn earlier(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<
     let (this, caller) = (summary.action.id(), summary.action.chain().caller);
     let filter = Filter { caller: Some(caller), shape: Some(summary.shape.clone()), ..Filter::default() };
     let page = gateway.store().list(&filter, None, limits::PRIOR_ROWS + 1).await.map_err(GatewayError::from)?;
-    let mut earlier = Vec::new();
-    for row in page.rows.iter().filter(|row| row.action.id() != this).take(limits::PRIOR_ROWS) {
-        match gateway.approval_for(row.action.id(), human).await {
-            Ok(row) => earlier.push(Earlier {
-                id: row.action.id(),
-                resource: Shown::new(&row.action.parts().resource.name),
-                how: how(&row.approval),
-                requested: row.approval.case().requested,
-            }),
-            Err(GatewayError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(earlier)
+    let visible = page.rows.iter().filter(|row| row.action.id() != this && gateway.may_see(row, human.person));
+    Ok(visible
+        .take(limits::PRIOR_ROWS)
+        .map(|row| Earlier {
+            id: row.action.id(),
+            resource: Shown::new(&row.action.parts().resource.name),
+            how: how(&row.approval),
+            requested: row.approval.case().requested,
+        })
+        .collect())
 }
 
 fn how(approval: &Approval) -> &'static str {

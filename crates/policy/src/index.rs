@@ -97,7 +97,7 @@ impl Index {
         look(ANY);
         match who {
             Who::Agent(agent) => {
-                
+                look(AGENTS);
                 self.agents.get(agent).copied().into_iter().for_each(look);
             }
             Who::Person(person, groups) => {

@@ -26,7 +26,7 @@ async function refresh() {
   document.title = fresh.dataset.title + suffix;
 }
 
-listen('/v1/events', ['approval', 'directory', 'moved'], refresh, (on) => {
+listen('/v1/events', ['approval', 'moved'], refresh, (on) => {
   live.dataset.state = on ? 'on' : 'off';
   live.querySelector('.live-word').textContent = on ? 'Live' : 'Reconnecting';
 });

@@ -36,6 +36,8 @@ function watch() {
 }
 
 function gate() {
+  // What is signed names what was shown: nothing can be decided over a page that is out of date.
+  for (const name of ['ask', 'deny']) if (find(name)) find(name).disabled = stale;
   const approve = find('approve');
   if (!approve) return;
   const open = whole && unseen.size === 0 && !stale;
@@ -199,5 +201,5 @@ async function refresh({ own = false } = {}) {
   gate();
 }
 
-listen(`/v1/approvals/${id}/events`, ['approval', 'event', 'moved'], () => refresh());
+listen(`/v1/approvals/${id}/events`, ['approval', 'moved'], () => refresh());
 watch();

@@ -47,7 +47,7 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
     html! {
         tr data-inactive[!person.active] {
             td { strong { (words::outside(&person.name)) } @if !person.active { " " span.chip data-tone="plain" { "left" } } }
-            td data-label="Groups" {
+            td data-label="Groups" { div {
                 @for group in &person.groups {
                     span.group {
                         (group)
@@ -60,11 +60,11 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
                     " "
                 }
                 @if person.groups.is_empty() { span.dim { "none" } }
-            }
-            td data-label="Passkeys" {
+            } }
+            td data-label="Passkeys" { div {
                 @for (n, key) in person.keys.iter().enumerate() { @if n > 0 { ", " } (words::outside(&key.label)) }
                 @if person.keys.is_empty() && person.active { span.chip data-tone="ask" { "none yet" } }
-            }
+            } }
             td.dim data-label="Since" { (words::ago(person.since, look.now)) }
             @if look.viewer.admin {
                 td { div.acts {
@@ -76,8 +76,12 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
                         }
                         form.inline data-group-of=(person.id) {
                             label.visually-hidden for={ "g-" (person.id) } { "Group for " (person.name) }
-                            input id={ "g-" (person.id) } name="group" type="text" required pattern="[a-z0-9._\\-]{1,64}" placeholder="group" size="10" list="groups" autocomplete="off";
+                            input id={ "g-" (person.id) } name="group" type="text" required pattern="[a-z0-9._\\-]{1,64}" placeholder="group" size="10" autocomplete="off";
                             button type="submit" { "Add to group" }
+                        }
+                        form.inline data-method="DELETE" data-path={ "/v1/people/" (person.id) }
+                            data-confirm={ "Deactivate " (person.name) "? Sessions end at once, and their keys sign no more." } {
+                            button type="submit" { "Deactivate" }
                         }
                     }
                 } }
@@ -94,7 +98,7 @@ pub(crate) fn agents(look: &Look<'_>) -> Markup {
         p.lead { "Programs with a key of their own and a human who answers for them. No agent can ever review." }
         (how_changes_go(look))
         @if look.directory.agents().next().is_none() {
-            section.empty { h2 { "No agents yet" } p { "An agent makes its key with " code { "countersign agent new" } "; its public half is entered here or by the same command." } }
+            section.empty { h2 { "No agents yet" } p { code { "countersign agent new <name> --sponsor <person>" } " makes an agent's key, keeps its secret half where you are, and proposes the agent." } }
         } @else {
             div.table { table {
                 thead { tr { th { "Name" } th { "Sponsor" } th { "Id" } th { "Since" } @if look.viewer.admin { th { span.visually-hidden { "Changes" } } } } }
@@ -145,7 +149,7 @@ pub(crate) fn routes(look: &Look<'_>) -> Markup {
         p.lead { "Which requests go where, and what they mean. A route that changes makes other actions of the same requests." }
         (how_changes_go(look))
         @if look.directory.routes().next().is_none() {
-            section.empty { h2 { "No routes yet" } p { "Write one in TOML and apply it: " code { "countersign route apply <file>" } "." } }
+            section.empty { h2 { "No routes yet" } p { "Write one in TOML and apply it: " code { "countersign route set <file>" } "." } }
         }
         @for (name, route) in look.directory.routes() {
             details.document {
@@ -153,7 +157,7 @@ pub(crate) fn routes(look: &Look<'_>) -> Markup {
                 pre.block tabindex="0" { (words::pieces(&Shown::new(&laid_out(&route.text)))) }
             }
         }
-        @if look.viewer.admin { p.dim { "Routes are changed with " code { "countersign route apply" } ", which checks them first." } }
+        @if look.viewer.admin { p.dim { "Routes are changed with " code { "countersign route set" } ", which checks them first." } }
     }
 }
 

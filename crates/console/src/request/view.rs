@@ -125,7 +125,7 @@ fn receipt(view: &View) -> Markup {
             summary { "Receipt: proof that verifies without us" }
             p { a.button href={ "/v1/approvals/" (id) "/receipt" } download=(file) { "Download the receipt" } }
             p.dim { "Verify it on any machine, offline:" }
-            pre.block id="verify" tabindex="0" { "countersign audit verify " (file) " --key '" (view.log_key) "'" }
+            pre.block id="verify" tabindex="0" { "countersign audit verify " (file) " --log-key '" (view.log_key) "'" }
             p { (copy_button("verify")) }
         }
     }
@@ -307,7 +307,7 @@ fn exchange_view(view: &View, exchange: &Exchange) -> Markup {
         @if open && view.mine.on_chain {
             form.answer data-question=(exchange.id) {
                 label for={ "a-" (exchange.id) } { "Your answer" }
-                textarea id={ "a-" (exchange.id) } name="text" rows="3" required maxlength="2000" {}
+                textarea id={ "a-" (exchange.id) } name="text" rows="3" required maxlength="500" {}
                 button.primary type="submit" { "Answer" }
             }
         }
@@ -470,7 +470,7 @@ fn sheets(view: &View) -> Markup {
             (sheet("ask", "Ask those who want it", "Ask with your passkey", "primary", &html! {
                 (recap)
                 label for="ask-note" { "Your question" }
-                textarea id="ask-note" name="note" rows="4" required maxlength="2000" {}
+                textarea id="ask-note" name="note" rows="4" required maxlength="500" {}
                 p.dim.fine { "Nothing runs while a question is open. The time runs on." }
             }))
         }
@@ -478,7 +478,7 @@ fn sheets(view: &View) -> Markup {
             (sheet("deny", "Deny this?", "Deny with your passkey", "deny", &html! {
                 (recap)
                 label for="deny-note" { "Why " span.dim { "(the caller reads it)" } }
-                textarea id="deny-note" name="note" rows="3" maxlength="2000" {}
+                textarea id="deny-note" name="note" rows="3" maxlength="500" {}
                 p.dim.fine { "One denial ends the request, whoever else has approved." }
             }))
         }
@@ -486,7 +486,7 @@ fn sheets(view: &View) -> Markup {
             (sheet("cancel", "Take the request back?", "Take it back", "primary", &html! {
                 (recap)
                 label for="cancel-note" { "Why" }
-                textarea id="cancel-note" name="note" rows="3" required maxlength="2000" {}
+                textarea id="cancel-note" name="note" rows="3" required maxlength="500" {}
             }))
         }
     }

@@ -161,7 +161,7 @@ async fn what_happens_between_review_and_run_keeps_it_from_running() {
         let before = house.between.looks();
         house.never_runs(id).await;
         let looks = house.between.looks() - before;
-        assert!(looks < 40, "{what}: whoever waits asks again and again: {looks} times in 200 ms");
+        assert!(looks < 20, "{what}: whoever waits asks again and again: {looks} times in 200 ms");
         assert_eq!(house.runner.runs(), 0, "{what}");
         // And time does not heal it.
         house.later(10 * 60);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use audit::{Ed25519Signer, NoteSigner as _};
@@ -22,7 +23,7 @@ use gateway::change::ConfigRunner;
 use gateway::decide::{Ask, Decided, Denied, RecordPermit};
 use gateway::hold::{Heard, Held};
 use gateway::people::Human;
-use gateway::ports::SystemEntropy;
+use gateway::ports::{Entropy, SystemEntropy};
 use gateway::review::Prepared;
 use gateway::store::clock::ManualClock;
 use gateway::store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -79,6 +80,7 @@ pub(crate) struct House {
     pub(crate) between: Arc<Between>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) runner: Arc<CountingRunner>,
+    pub(crate) entropy: Arc<Source>,
     /// What the gateway does by itself runs here, so that a test can kill it.
     runtime: Option<Runtime>,
     names: HashMap<String, (Principal, u8)>,
@@ -87,9 +89,7 @@ pub(crate) struct House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.fall_still();
     }
 }
 
@@ -119,25 +119,20 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(START)));
         let between = Arc::new(Between::new(open_store(&dir, &clock).unwrap()));
-        let gateway = open_gateway(&dir, &between).unwrap();
+        let entropy = Arc::new(Source::default());
+        let gateway = open_gateway(&dir, &between, &entropy).unwrap();
         let runner = Arc::new(CountingRunner::new(Point::Http));
-        Self { gateway, between, clock, runner, runtime: None, names: HashMap::new(), dir }
+        Self { gateway, between, clock, runner, entropy, runtime: None, names: HashMap::new(), dir }
     }
 
     /// Lets the gateway move by itself.
     pub(crate) async fn start(&mut self) {
         self.gateway.install(Arc::clone(&self.runner) as _);
         self.gateway.install(Arc::new(ConfigRunner::new(Arc::clone(self.gateway.store()))));
-        self.start_bare().await.unwrap();
-    }
-
-    /// The same with whatever was installed.
-    pub(crate) async fn start_bare(&mut self) -> Result<(), GatewayError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let gateway = Arc::clone(&self.gateway);
-        let started = runtime.spawn(async move { gateway.start().await }).await.unwrap();
+        runtime.spawn(async move { gateway.start().await }).await.unwrap().unwrap();
         self.runtime = Some(runtime);
-        started
     }
 
     /// `kill -9` and another start: whatever ran stops where it is.
@@ -148,16 +143,21 @@ impl House {
     }
 
     pub(crate) async fn kill(&mut self) {
+        self.fall_still();
+        self.between.inner.close(PATIENCE).await;
+    }
+
+    /// Nothing moves by itself any more; the store is open still.
+    pub(crate) fn fall_still(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-        self.between.inner.close(PATIENCE).await;
     }
 
     /// Opens what [`House::kill`] left behind, with a fresh runner; nothing moves yet.
     pub(crate) fn reopen(&mut self) -> Result<(), GatewayError> {
         self.between = Arc::new(Between::new(open_store(&self.dir, &self.clock)?));
-        self.gateway = open_gateway(&self.dir, &self.between)?;
+        self.gateway = open_gateway(&self.dir, &self.between, &self.entropy)?;
         self.runner = Arc::new(CountingRunner::new(Point::Http));
         Ok(())
     }
@@ -531,6 +531,27 @@ pub(crate) fn forbidden<T: std::fmt::Debug>(result: Result<T, GatewayError>) -> 
     }
 }
 
+/// The system's randomness, until it dries up.
+#[derive(Default)]
+pub(crate) struct Source {
+    dry: AtomicBool,
+}
+
+impl Source {
+    pub(crate) fn dry_up(&self) {
+        self.dry.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Entropy for Source {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GatewayError> {
+        if self.dry.load(Ordering::SeqCst) {
+            return Err(GatewayError::Unavailable("no randomness".to_owned()));
+        }
+        SystemEntropy.fill(bytes)
+    }
+}
+
 /// One call of an agent's.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -644,11 +665,15 @@ fn open_store(dir: &TempDir, clock: &Arc<ManualClock>) -> Result<Arc<dyn Store>,
     Ok(Arc::new(store))
 }
 
-fn open_gateway(dir: &TempDir, between: &Arc<Between>) -> Result<Arc<Gateway>, GatewayError> {
+fn open_gateway(
+    dir: &TempDir,
+    between: &Arc<Between>,
+    entropy: &Arc<Source>,
+) -> Result<Arc<Gateway>, GatewayError> {
     let origin: Origin = ORIGIN.parse().unwrap();
     Gateway::new(Parts {
         store: Arc::clone(between) as _,
-        entropy: Arc::new(SystemEntropy),
+        entropy: Arc::clone(entropy) as _,
         settings: Settings {
             origin,
             public_url: PUBLIC_URL.to_owned(),

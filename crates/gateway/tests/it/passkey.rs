@@ -18,8 +18,8 @@ const ATTESTED: u8 = 0x40;
 /// One ES256 passkey, and the page it is used at.
 #[derive(Clone)]
 pub(crate) struct SoftPasskey {
-    key: SigningKey,
-    id: Vec<u8>,
+    pub(crate) key: SigningKey,
+    pub(crate) id: Vec<u8>,
     pub(crate) rp_id: String,
     pub(crate) origin: String,
     pub(crate) flags: u8,

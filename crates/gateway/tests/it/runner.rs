@@ -21,13 +21,13 @@ pub(crate) enum Answer {
     Panic,
 }
 
-#[derive(Debug)]
 pub(crate) struct CountingRunner {
     point: Point,
     runs: AtomicUsize,
     ran: Mutex<Vec<ActionId>>,
     stands: Mutex<Result<(), String>>,
     answer: Mutex<Answer>,
+    when_run: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Runs pass while it has permits.
     gate: Semaphore,
 }
@@ -40,6 +40,7 @@ impl CountingRunner {
             ran: Mutex::default(),
             stands: Mutex::new(Ok(())),
             answer: Mutex::new(Answer::Bytes(b"done".to_vec())),
+            when_run: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -61,6 +62,11 @@ impl CountingRunner {
 
     pub(crate) fn answer(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
+    }
+
+    /// At the next run this happens too.
+    pub(crate) fn when_run(&self, deed: impl FnOnce() + Send + 'static) {
+        *self.when_run.lock().unwrap() = Some(Box::new(deed));
     }
 
     /// Runs begin, and do not end.
@@ -86,6 +92,9 @@ impl Runner for CountingRunner {
         assert_eq!(payload.root().unwrap(), action.parts().payload);
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.ran.lock().unwrap().push(action.id());
+        if let Some(deed) = self.when_run.lock().unwrap().take() {
+            deed();
+        }
         drop(self.gate.acquire().await.unwrap());
         let answer = self.answer.lock().unwrap().clone();
         let result = match answer {

@@ -9,7 +9,6 @@ use domain::time::Span;
 use gateway::GatewayError;
 use gateway::people::Human;
 use gateway::review::Prepared;
-use gateway::store::Vault as _;
 
 use crate::house::{Call, House, altered, group, held_by, read, refusal};
 use crate::passkey::{SoftPasskey, USER_PRESENT, options};
@@ -257,7 +256,7 @@ async fn looking_decides_nothing() {
     let before = desk.house.store().history(desk.id).await.unwrap().len();
     let summary = desk.house.gateway.approval_for(desk.id, &desk.bob).await.unwrap();
     desk.house.gateway.card(&summary).await.unwrap();
-    desk.house.gateway.standing(&summary, desk.bob.person);
+    let _ = desk.house.gateway.standing(&summary, desk.bob.person);
     desk.house.gateway.receipt(&summary, true).await.unwrap();
     desk.house.prepare(&desk.bob, desk.id, Verdict::Approve, None).await.unwrap();
     assert_eq!(desk.house.store().history(desk.id).await.unwrap().len(), before);

@@ -20,7 +20,7 @@ use domain::id::{ActionId, Environment, TargetName};
 use domain::outcome::Ending;
 use domain::verb::Verb;
 use gateway::decide::{Ask, Decided, Denied, RecordPermit};
-use gateway::hold::{Held, Heard};
+use gateway::hold::{Heard, Held};
 use gateway::limits::RETRY_WINDOW;
 use gateway::store::{RunWhenGone, Summary};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -142,13 +142,18 @@ fn is_key(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-fn check_keys<'a, E: serde::de::Error>(names: impl ExactSizeIterator<Item = &'a String>, limit: usize) -> Result<(), E> {
+fn check_keys<'a, E: serde::de::Error>(
+    names: impl ExactSizeIterator<Item = &'a String>,
+    limit: usize,
+) -> Result<(), E> {
     if names.len() > limit {
         return Err(E::custom(format_args!("there are more than {limit}")));
     }
     let mut names = names;
     match names.find(|name| !is_key(name)) {
-        Some(name) => Err(E::custom(format_args!("`{name}` is no name: 1 to 64 of a-z, A-Z, 0-9, `_`, `.` and `-`"))),
+        Some(name) => {
+            Err(E::custom(format_args!("`{name}` is no name: 1 to 64 of a-z, A-Z, 0-9, `_`, `.` and `-`")))
+        }
         None => Ok(()),
     }
 }
@@ -159,7 +164,9 @@ impl<'de> Deserialize<'de> for Labels {
         let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
         check_keys(labels.keys(), LABELS_LIMIT)?;
         match labels.iter().find(|(_, value)| value.chars().count() > LABEL_LIMIT) {
-            Some((name, _)) => Err(D::Error::custom(format_args!("the label `{name}` has over {LABEL_LIMIT} characters"))),
+            Some((name, _)) => {
+                Err(D::Error::custom(format_args!("the label `{name}` has over {LABEL_LIMIT} characters")))
+            }
             None => Ok(Self(labels)),
         }
     }
@@ -439,7 +446,8 @@ fn target(request: &ActionRequest) -> Result<Target, Problem> {
         Some(name) => name.clone(),
         None => DEFAULT_TARGET.parse()?,
     };
-    let definition = Digest::of(Purpose::Definition, format!("countersign rest target v1\n{name}").as_bytes());
+    let definition =
+        Digest::of(Purpose::Definition, format!("countersign rest target v1\n{name}").as_bytes());
     Ok(Target { name, definition })
 }
 
@@ -470,18 +478,26 @@ fn payload(request: &ActionRequest) -> Vec<(String, Vec<u8>)> {
     fields.extend(request.bulk.map(|bulk| ("action.bulk".to_owned(), bulk.to_string())));
     fields.extend(request.supersedes.map(|earlier| (SUPERSEDES.to_owned(), earlier.to_string())));
     let mut fields: Vec<_> = fields.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-    fields.extend(request.parameters.0.iter().map(|(name, value)| (format!("{PARAMETERS}{name}"), value.bytes())));
+    fields.extend(
+        request.parameters.0.iter().map(|(name, value)| (format!("{PARAMETERS}{name}"), value.bytes())),
+    );
     fields
 }
 
 fn denied(id: ActionId, rules: &[domain::evaluation::DecidingRule]) -> Problem {
     let why: Vec<_> = rules.iter().map(|rule| rule.why.as_str()).collect();
-    let rules: Vec<_> = rules.iter().map(|rule| serde_json::json!({ "id": rule.id, "why": rule.why })).collect();
+    let rules: Vec<_> =
+        rules.iter().map(|rule| serde_json::json!({ "id": rule.id, "why": rule.why })).collect();
     let detail = format!("policy denies this: {}", why.join("; "));
     Problem::forbidden("denied", detail).with("id", id.to_string()).with("rules", rules)
 }
 
-async fn wait(app: &App, held: Held, prefer: Prefer, difference: Vec<Difference>) -> Result<Response, Problem> {
+async fn wait(
+    app: &App,
+    held: Held,
+    prefer: Prefer,
+    difference: Vec<Difference>,
+) -> Result<Response, Problem> {
     let (id, url) = (held.id, held.url.clone());
     let here = |problem: Problem| problem.with("id", id.to_string()).with("approval_url", url.clone());
     let answer = |decision| ActionAnswer {
@@ -501,16 +517,19 @@ async fn wait(app: &App, held: Held, prefer: Prefer, difference: Vec<Difference>
         Heard::Waiting => {
             let summary = app.gateway.store().approval(id).await?;
             if matches!(summary.approval, Approval::Executing(_)) {
-                let detail = "this very action was redeemed already; send another `Idempotency-Key` to do it again";
+                let detail =
+                    "this very action was redeemed already; send another `Idempotency-Key` to do it again";
                 return Err(here(Problem::conflict("already-running", detail)));
             }
             if prefer.respond_async {
                 let location = HeaderValue::try_from(status_url(app, id)).ok();
-                let mut response = (StatusCode::ACCEPTED, Json(answer(ActionDecision::Pending))).into_response();
+                let mut response =
+                    (StatusCode::ACCEPTED, Json(answer(ActionDecision::Pending))).into_response();
                 response.headers_mut().extend(location.map(|location| (LOCATION, location)));
                 return Ok(response);
             }
-            let detail = "people are asked; ask the same again to go on waiting, or send `Prefer: respond-async`";
+            let detail =
+                "people are asked; ask the same again to go on waiting, or send `Prefer: respond-async`";
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "approval-pending", detail);
             Err(here(problem.retry_after(PENDING_RETRY_SECONDS)))
         }
@@ -535,7 +554,11 @@ fn status_url(app: &Rest, id: ActionId) -> String {
     responses((status = 200, description = "Its state", body = ActionView)),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
-async fn look(State(app): State<App>, caller: AnyCaller, At(id): At<ActionId>) -> Result<Json<ActionView>, Problem> {
+async fn look(
+    State(app): State<App>,
+    caller: AnyCaller,
+    At(id): At<ActionId>,
+) -> Result<Json<ActionView>, Problem> {
     let summary = app.visible(id, &caller).await?;
     Ok(Json(ActionView::of(&app, &summary)))
 }
@@ -547,7 +570,11 @@ async fn look(State(app): State<App>, caller: AnyCaller, At(id): At<ActionId>) -
     responses((status = 200, description = "Run it now, and report", body = ActionView)),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
-async fn redeem(State(app): State<App>, caller: AnyCaller, At(id): At<ActionId>) -> Result<Json<ActionView>, Problem> {
+async fn redeem(
+    State(app): State<App>,
+    caller: AnyCaller,
+    At(id): At<ActionId>,
+) -> Result<Json<ActionView>, Problem> {
     Box::pin(app.gateway.redeem_for_caller(id, &caller.caller)).await?;
     let summary = app.visible(id, &caller).await?;
     Ok(Json(ActionView::of(&app, &summary)))
@@ -630,7 +657,9 @@ pub(super) async fn superseded(
     }
     let payload = app.gateway.store().payload(summary.action.id()).await?;
     let earlier = payload.iter().find_map(|field| match field {
-        Disclosure::Open(open) if open.path == SUPERSEDES => std::str::from_utf8(&open.value.0).ok()?.parse().ok(),
+        Disclosure::Open(open) if open.path == SUPERSEDES => {
+            std::str::from_utf8(&open.value.0).ok()?.parse().ok()
+        }
         Disclosure::Open(_) | Disclosure::Withheld(_) => None,
     });
     let Some(earlier) = earlier else { return Ok(None) };
@@ -664,12 +693,16 @@ fn readable(value: &[u8]) -> String {
 }
 
 fn differences(before: &Parts, after: &Parts) -> Vec<Difference> {
-    let mut names: Vec<&String> = before.keys().chain(after.keys()).filter(|part| *part != SUPERSEDES).collect();
+    let mut names: Vec<&String> =
+        before.keys().chain(after.keys()).filter(|part| *part != SUPERSEDES).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
         .filter(|part| before.get(*part) != after.get(*part))
-        .map(|part| Differs { part: part.clone(), before: before.get(part).cloned(), after: after.get(part).cloned() }.into())
+        .map(|part| {
+            Differs { part: part.clone(), before: before.get(part).cloned(), after: after.get(part).cloned() }
+                .into()
+        })
         .collect()
 }

@@ -293,7 +293,8 @@ async fn seen(
         for summary in page.rows {
             (remaining, looked_at) = (remaining - 1, looked_at + 1);
             after = Some(summary.action.id());
-            let may_see = caller.human.as_ref().is_none_or(|human| app.gateway.may_see(&summary, human.person));
+            let may_see =
+                caller.human.as_ref().is_none_or(|human| app.gateway.may_see(&summary, human.person));
             if may_see {
                 rows.push(summary);
             }
@@ -420,7 +421,11 @@ fn shown(text: &str) -> Shown {
     responses((status = 200, description = "The approval", body = ApprovalView)),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
-async fn show(State(app): State<App>, caller: AnyCaller, At(id): At<ActionId>) -> Result<Json<ApprovalView>, Problem> {
+async fn show(
+    State(app): State<App>,
+    caller: AnyCaller,
+    At(id): At<ActionId>,
+) -> Result<Json<ApprovalView>, Problem> {
     let summary = app.visible(id, &caller).await?;
     view(&app, &caller, &summary).await.map(Json)
 }
@@ -470,7 +475,11 @@ async fn wait(
     responses((status = 200, description = "Events `approval`, each with JSON `{id, state, version}`", body = String, content_type = "text/event-stream")),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
-async fn events(State(app): State<App>, caller: AnyCaller, At(id): At<ActionId>) -> Result<Response, Problem> {
+async fn events(
+    State(app): State<App>,
+    caller: AnyCaller,
+    At(id): At<ActionId>,
+) -> Result<Response, Problem> {
     app.visible(id, &caller).await?;
     Ok(hold::stream(&app, caller, Watched::One(id))?.into_response())
 }

@@ -100,7 +100,8 @@ impl FromRequestParts<App> for HumanCaller {
 
 /// What an agent tried that only people do.
 fn agent_cannot(path: &str) -> Problem {
-    let detail = "an agent's credential never does this; a human does it, in the console or with their own session";
+    let detail =
+        "an agent's credential never does this; a human does it, in the console or with their own session";
     let is_about = |words: &[&str]| words.iter().any(|word| path.split('/').any(|part| part == *word));
     let code = if is_about(&["statements", "reviews", "withdraw", "payload"]) {
         "agent-cannot-review"
@@ -131,8 +132,11 @@ fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem> {
         });
     }
     for value in headers.get_all(COOKIE) {
-        let pairs = value.to_str().unwrap_or_default().split(';').filter_map(|pair| pair.trim().split_once('='));
-        found.extend(pairs.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, token)| Credential::Cookie(token)));
+        let pairs =
+            value.to_str().unwrap_or_default().split(';').filter_map(|pair| pair.trim().split_once('='));
+        found.extend(
+            pairs.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, token)| Credential::Cookie(token)),
+        );
     }
     let (one, another) = (found.pop(), found.pop());
     match (one, another) {
@@ -148,8 +152,10 @@ fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem> {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim_start_matches(' ');
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()))
-        .then_some(token)
+    (scheme.eq_ignore_ascii_case("bearer")
+        && !token.is_empty()
+        && token.bytes().all(|b| b.is_ascii_graphic()))
+    .then_some(token)
 }
 
 /// A browser sends the cookie whoever asked it to; so whatever changes something must come from a page of
@@ -172,7 +178,11 @@ fn same_origin(parts: &Parts, app: &Rest) -> Result<(), Problem> {
 /// Refuses a request that says it comes from another origin's page, whatever its credential.
 pub(super) fn from_elsewhere(headers: &HeaderMap, app: &Rest) -> Result<(), Problem> {
     let mut origins = headers.get_all(ORIGIN).iter();
-    if origins.all(|origin| origin.as_bytes() == app.web_origin.as_bytes()) { Ok(()) } else { Err(cross_origin()) }
+    if origins.all(|origin| origin.as_bytes() == app.web_origin.as_bytes()) {
+        Ok(())
+    } else {
+        Err(cross_origin())
+    }
 }
 
 fn cross_origin() -> Problem {
@@ -193,10 +203,17 @@ pub(super) fn web_origin(public_url: &str) -> String {
 }
 
 /// An answer that hands over a session, in the cookie and nowhere else.
-pub(super) fn with_session(app: &Rest, token: &SessionToken, body: impl IntoResponse) -> Result<Response, Problem> {
+pub(super) fn with_session(
+    app: &Rest,
+    token: &SessionToken,
+    body: impl IntoResponse,
+) -> Result<Response, Problem> {
     let secure = if app.web_origin.starts_with("https://") { "; Secure" } else { "" };
     let age = SESSION_ABSOLUTE.seconds();
-    set_cookie(body, format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}", token.expose()))
+    set_cookie(
+        body,
+        format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}", token.expose()),
+    )
 }
 
 /// An answer that takes the cookie away.

@@ -42,7 +42,12 @@ impl Moved {
 }
 
 /// The approval once it is at another version than the caller knows, or as it is when patience ends.
-pub(super) async fn changed(app: &Rest, id: ActionId, known: u64, patience: Duration) -> Result<Summary, Problem> {
+pub(super) async fn changed(
+    app: &Rest,
+    id: ActionId,
+    known: u64,
+    patience: Duration,
+) -> Result<Summary, Problem> {
     let end = Instant::now() + patience;
     // Listens before it looks, so that nothing that happens between looking and waiting is missed.
     let mut wakes = app.gateway.store().wakes();

@@ -73,7 +73,11 @@ pub struct LogEntry {
     responses((status = 200, description = "The entry", body = LogEntry)),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
-async fn entry(State(app): State<App>, _caller: AnyCaller, At(index): At<u64>) -> Result<Json<LogEntry>, Problem> {
+async fn entry(
+    State(app): State<App>,
+    _caller: AnyCaller,
+    At(index): At<u64>,
+) -> Result<Json<LogEntry>, Problem> {
     let store = app.gateway.store();
     let head = store.head().await?;
     if index >= head.size {

@@ -112,7 +112,8 @@ fn resources() -> OpenApiRouter<App> {
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = app.gateway.new_id(ActionId::new).map(|id| id.to_string()).unwrap_or_default();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let elsewhere = if auth::is_safe(&method) { Ok(()) } else { auth::from_elsewhere(request.headers(), &app) };
+    let elsewhere =
+        if auth::is_safe(&method) { Ok(()) } else { auth::from_elsewhere(request.headers(), &app) };
     let mut response = match elsewhere {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

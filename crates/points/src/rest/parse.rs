@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use domain::Malformed;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -28,10 +29,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for StrictJson<T> {
             return Err(wrong_type("application/json"));
         }
         let bytes = whole_body(request.into_body()).await?;
-        domain::canonical::read(&bytes).map(Self).map_err(|error| match error {
-            domain::Malformed::Json(why) => Problem::bad("bad-json", format!("the body is not as expected: {why}")),
-            other => other.into(),
-        })
+        match domain::canonical::read(&bytes) {
+            Ok(body) => Ok(Self(body)),
+            Err(Malformed::Json(why)) => {
+                Err(Problem::bad("bad-json", format!("the body is not as expected: {why}")))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -91,17 +95,19 @@ pub(super) fn prefer<'a>(values: impl Iterator<Item = &'a str>) -> Prefer {
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
         match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"')) {
             ("respond-async", "") => respond_async = true,
-            ("wait", seconds) if wait.is_none() && !seconds.is_empty() => {
-                if seconds.bytes().all(|b| b.is_ascii_digit()) {
-                    let seconds = seconds.parse().unwrap_or(u64::MAX);
-                    wait = Some(Duration::from_secs(seconds).min(WAIT_LIMIT));
-                }
+            ("wait", seconds) if wait.is_none() && is_number(seconds) => {
+                let seconds = seconds.parse().unwrap_or(u64::MAX);
+                wait = Some(Duration::from_secs(seconds).min(WAIT_LIMIT));
             }
             _ => {}
         }
     }
     let default = if respond_async { Duration::ZERO } else { DEFAULT_WAIT };
     Prefer { respond_async, wait: wait.unwrap_or(default) }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// `Idempotency-Key`, where there is one.
@@ -145,7 +151,8 @@ fn media_type(headers: &HeaderMap) -> Option<(String, bool)> {
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next()?.to_ascii_lowercase();
     let utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
     Some((essence, utf8))
 }

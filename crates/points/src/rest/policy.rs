@@ -104,7 +104,9 @@ async fn check(
     StrictJson(request): StrictJson<PolicyRequest>,
 ) -> Json<PolicyFindings> {
     Json(match PolicySet::load(&request.text) {
-        Err(errors) => PolicyFindings { loads: false, findings: errors.iter().map(PolicyFinding::from).collect() },
+        Err(errors) => {
+            PolicyFindings { loads: false, findings: errors.iter().map(PolicyFinding::from).collect() }
+        }
         Ok(set) => {
             let findings = set.check(&app.gateway.directory()).into_iter().map(|finding| PolicyFinding {
                 severity: match finding.severity {

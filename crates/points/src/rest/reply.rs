@@ -101,7 +101,11 @@ impl Problem {
     }
 
     pub(super) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}, or none that you may see"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            format!("there is no such {what}, or none that you may see"),
+        )
     }
 
     pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// A text of 1 to `MAX` characters.
@@ -17,7 +17,9 @@ impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() || text.chars().count() > MAX {
-            return Err(serde::de::Error::custom(format_args!("a text of 1 to {MAX} characters is expected")));
+            return Err(serde::de::Error::custom(format_args!(
+                "a text of 1 to {MAX} characters is expected"
+            )));
         }
         Ok(Self(text))
     }
@@ -365,7 +367,9 @@ impl PartialSchema for Credential {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::Object)
-            .description(Some("A browser's passkey answer: `PublicKeyCredential.toJSON()` (WebAuthn Level 3, section 5.1)"))
+            .description(Some(
+                "A browser's passkey answer: `PublicKeyCredential.toJSON()` (WebAuthn Level 3, section 5.1)",
+            ))
             .into()
     }
 }
@@ -386,7 +390,9 @@ impl PartialSchema for PasskeyOptions {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::Object)
-            .description(Some("Options for the browser's passkey call, as JSON (WebAuthn Level 3, section 5.1)"))
+            .description(Some(
+                "Options for the browser's passkey call, as JSON (WebAuthn Level 3, section 5.1)",
+            ))
             .into()
     }
 }

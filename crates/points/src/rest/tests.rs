@@ -53,7 +53,13 @@ async fn every_operation_asks_for_the_credential_that_it_documents() {
             open.push(what);
             continue;
         }
-        for refused in [ask(), ask().bearer("a.b"), ask().bearer("a.b.c"), ask().bearer("a"), ask().with("cookie", "countersign_session=a.b")] {
+        for refused in [
+            ask(),
+            ask().bearer("a.b"),
+            ask().bearer("a.b.c"),
+            ask().bearer("a"),
+            ask().with("cookie", "countersign_session=a.b"),
+        ] {
             let answer = refused.send().await;
             assert_eq!(answer.code(), "401 unauthenticated", "{what}");
             assert!(answer.header("www-authenticate").starts_with("Bearer"), "{what}");
@@ -95,7 +101,8 @@ async fn another_sites_page_changes_nothing() {
         }
         let what = format!("{method} {path}");
         let ask = || house.ask(method, filled(&path)).with("cookie", &cookie);
-        let elsewhere = ask().with("origin", "https://evil.example").raw("application/json", "{}").send().await;
+        let elsewhere =
+            ask().with("origin", "https://evil.example").raw("application/json", "{}").send().await;
         assert_eq!(elsewhere.code(), "403 cross-origin", "{what}");
         if schemes(&operation).is_empty() {
             continue;
@@ -117,12 +124,23 @@ async fn another_sites_page_changes_nothing() {
 async fn bodies_are_read_strictly() {
     let house = House::usual().await;
     let (agent, session) = (house.token("bot").await, house.session("ada").await);
-    for (method, path, operation) in house.operations().into_iter().filter(|(.., operation)| is_json(operation)) {
+    for (method, path, operation) in
+        house.operations().into_iter().filter(|(.., operation)| is_json(operation))
+    {
         let what = format!("{method} {path}");
         let token = if schemes(&operation).contains(&"agent".to_owned()) { &agent } else { &session };
         let ask = || house.ask(method, filled(&path)).bearer(token);
         let json = |body: &str| ask().raw("application/json", body);
-        for body in ["{\"text\":\"a\",\"text\":\"b\"}", "{} {}", "{", "", "[]", "\"text\"", "{\"n\":1.5}", "\u{feff}{}"] {
+        for body in [
+            "{\"text\":\"a\",\"text\":\"b\"}",
+            "{} {}",
+            "{",
+            "",
+            "[]",
+            "\"text\"",
+            "{\"n\":1.5}",
+            "\u{feff}{}",
+        ] {
             assert_eq!(json(body).send().await.code(), "400 bad-json", "{what} {body}");
         }
         if !path.contains("/routes/") {
@@ -150,21 +168,40 @@ async fn what_does_not_exist_is_said_in_the_same_form() {
     for (method, path, operation) in house.operations() {
         let wrong = house.ask("PATCH", filled(&path)).send().await;
         assert_eq!(wrong.code(), "405 method-not-allowed", "{path}");
-        assert!(wrong.header("allow").split(',').any(|allowed| allowed == method), "{path} {}", wrong.header("allow"));
+        assert!(
+            wrong.header("allow").split(',').any(|allowed| allowed == method),
+            "{path} {}",
+            wrong.header("allow")
+        );
         let _ = operation;
     }
     let session = house.session("ada").await;
-    for path in ["/v1/approvals/nonsense", "/v1/log/entries/-1", "/v1/log/entries/x", "/v1/routes/UPPER", "/v1/approvals/%ff"] {
+    for path in [
+        "/v1/approvals/nonsense",
+        "/v1/log/entries/-1",
+        "/v1/log/entries/x",
+        "/v1/routes/UPPER",
+        "/v1/approvals/%ff",
+    ] {
         assert_eq!(house.ask("GET", path).bearer(&session).send().await.code(), "400 bad-path", "{path}");
     }
     for path in [
-        "/v1/approvals?limit=0", "/v1/approvals?limit=201", "/v1/approvals?limit=a", "/v1/approvals?state=open",
-        "/v1/approvals?cursor=1", "/v1/approvals?x=1", "/v1/approvals?limit=1&limit=2", "/v1/log/consistency",
-        "/v1/log/consistency?old=1", "/v1/log/consistency?old=1&new=9007199254740993",
+        "/v1/approvals?limit=0",
+        "/v1/approvals?limit=201",
+        "/v1/approvals?limit=a",
+        "/v1/approvals?state=open",
+        "/v1/approvals?cursor=1",
+        "/v1/approvals?x=1",
+        "/v1/approvals?limit=1&limit=2",
+        "/v1/log/consistency",
+        "/v1/log/consistency?old=1",
+        "/v1/log/consistency?old=1&new=9007199254740993",
     ] {
         assert_eq!(house.ask("GET", path).bearer(&session).send().await.code(), "400 bad-query", "{path}");
     }
-    for path in [format!("/v1/approvals/{UUID}"), "/v1/routes/none".to_owned(), "/v1/log/entries/9999".to_owned()] {
+    for path in
+        [format!("/v1/approvals/{UUID}"), "/v1/routes/none".to_owned(), "/v1/log/entries/9999".to_owned()]
+    {
         assert_eq!(house.ask("GET", &path).bearer(&session).send().await.code(), "404 not-found", "{path}");
     }
     let document = house.ask("GET", "/openapi.json").send().await;
@@ -186,7 +223,10 @@ async fn an_action_is_asked_held_approved_redeemed_and_reported() {
     assert_eq!(pending.text("approval_url"), format!("{PUBLIC_URL}/approvals/{id}"));
 
     let later = ask("respond-async").send().await;
-    assert_eq!((later.status, later.text("id"), later.text("decision")), (202, id.clone(), "pending".to_owned()));
+    assert_eq!(
+        (later.status, later.text("id"), later.text("decision")),
+        (202, id.clone(), "pending".to_owned())
+    );
     assert_eq!(later.header("location"), later.text("status_url"));
     assert_eq!(later.body["rules"][0]["id"], "deletes");
 
@@ -211,17 +251,25 @@ async fn an_action_is_asked_held_approved_redeemed_and_reported() {
     assert_eq!(ask("wait=0").send().await.code(), "409 already-running");
 
     let report = json!({ "ending": "succeeded", "detail": "1 queue deleted" });
-    let report = || house.ask("POST", format!("/v1/actions/{id}/outcome")).bearer(&token).json(&report).send();
+    let report =
+        || house.ask("POST", format!("/v1/actions/{id}/outcome")).bearer(&token).json(&report).send();
     let reported = report().await;
     assert_eq!(reported.body["outcome"]["witnessed"], "reported");
     assert_eq!(report().await.code(), "409 wrong-state");
     let again = ask("wait=0").send().await;
     assert_eq!(again.code(), "409 already-ran");
     assert_eq!(again.body["outcome"]["detail"], "1 queue deleted");
-    assert_eq!(house.ask("GET", format!("/v1/actions/{id}")).bearer(&token).send().await.text("state"), "finished");
+    assert_eq!(
+        house.ask("GET", format!("/v1/actions/{id}")).bearer(&token).send().await.text("state"),
+        "finished"
+    );
 
-    let receipt = house.ask("GET", format!("/v1/approvals/{id}/receipt?payload=true")).bearer(&token).send().await;
-    assert_eq!(receipt.header("content-disposition"), format!("attachment; filename=\"countersign-{id}.receipt.json\""));
+    let receipt =
+        house.ask("GET", format!("/v1/approvals/{id}/receipt?payload=true")).bearer(&token).send().await;
+    assert_eq!(
+        receipt.header("content-disposition"),
+        format!("attachment; filename=\"countersign-{id}.receipt.json\"")
+    );
     let receipt: shapes::Receipt = serde_json::from_value(receipt.body).unwrap();
     assert!(receipt.payload.iter().all(|field| matches!(field, shapes::Disclosed::Open(_))));
     let bare = house.ask("GET", format!("/v1/approvals/{id}/receipt")).bearer(&token).send().await;
@@ -256,7 +304,8 @@ async fn no_part_of_an_action_changes_under_its_approval() {
     let house = House::usual().await;
     let token = house.token("bot").await;
     let held = |body: Value, key: Option<&'static str>| {
-        let asked = house.ask("POST", "/v1/actions").bearer(&token).with("prefer", "respond-async").json(&body);
+        let asked =
+            house.ask("POST", "/v1/actions").bearer(&token).with("prefer", "respond-async").json(&body);
         let asked = if let Some(key) = key { asked.with("idempotency-key", key) } else { asked };
         async move { asked.send().await.text("id") }
     };
@@ -292,11 +341,17 @@ async fn a_changed_action_shows_its_difference() {
     body["parameters"] = json!({ "if-empty": "false", "blob": { "base64": "/wA=" } });
     body["rows"] = 12.into();
     body["supersedes"] = earlier.clone().into();
-    let ask = |token: &str| house.ask("POST", "/v1/actions").bearer(token).with("prefer", "respond-async").json(&body);
+    let ask = |token: &str| {
+        house.ask("POST", "/v1/actions").bearer(token).with("prefer", "respond-async").json(&body)
+    };
     let answer = ask(&token).send().await;
-    let parts: Vec<_> = answer.body["difference"].as_array().unwrap().iter().map(|d| d["part"].as_str().unwrap()).collect();
+    let parts: Vec<_> =
+        answer.body["difference"].as_array().unwrap().iter().map(|d| d["part"].as_str().unwrap()).collect();
     assert_eq!(parts, ["action.rows", "parameters.blob", "parameters.if-empty"], "{}", answer.body);
-    assert_eq!(answer.body["difference"][2], json!({ "part": "parameters.if-empty", "before": "true", "after": "false" }));
+    assert_eq!(
+        answer.body["difference"][2],
+        json!({ "part": "parameters.if-empty", "before": "true", "after": "false" })
+    );
 
     let session = house.session("bob").await;
     let seen = house.ask("GET", format!("/v1/approvals/{}", answer.text("id"))).bearer(&session).send().await;
@@ -309,7 +364,8 @@ async fn a_changed_action_shows_its_difference() {
 #[tokio::test]
 async fn an_approval_is_listed_shown_questioned_and_taken_back() {
     let house = House::usual().await;
-    let (token, bob, ada) = (house.token("bot").await, house.session("bob").await, house.session("ada").await);
+    let (token, bob, ada) =
+        (house.token("bot").await, house.session("bob").await, house.session("ada").await);
     let mut ids = Vec::new();
     for queue in ["a", "b", "c"] {
         ids.push(house.held(&token, queue).await);
@@ -320,12 +376,19 @@ async fn an_approval_is_listed_shown_questioned_and_taken_back() {
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0]["id"], ids[2]);
     assert_eq!(rows[0]["may_approve"], true);
-    assert_eq!(rows[0]["progress"][0], json!({
-        "rule": "deletes", "why": "it cannot be brought back", "lifted": false,
-        "any_of": [{ "group": "dba", "count": 1 }], "have": [0],
-    }));
+    assert_eq!(
+        rows[0]["progress"][0],
+        json!({
+            "rule": "deletes", "why": "it cannot be brought back", "lifted": false,
+            "any_of": [{ "group": "dba", "count": 1 }], "have": [0],
+        })
+    );
     let next = page.text("next");
-    let rest = house.ask("GET", format!("/v1/approvals?state=pending&limit=2&cursor={next}")).bearer(&bob).send().await;
+    let rest = house
+        .ask("GET", format!("/v1/approvals?state=pending&limit=2&cursor={next}"))
+        .bearer(&bob)
+        .send()
+        .await;
     assert_eq!(rest.body["approvals"].as_array().unwrap().len(), 1);
     assert_eq!(rest.body["next"], Value::Null);
     let own = house.ask("GET", "/v1/approvals").bearer(&token).send().await;
@@ -347,7 +410,9 @@ async fn an_approval_is_listed_shown_questioned_and_taken_back() {
     let card: shapes::Card = serde_json::from_value(seen.body["card"].clone()).unwrap();
     let question = card.questions[0].id.clone();
     let answer = json!({ "question": question, "text": "the old one" });
-    let answers = |token: &str| house.ask("POST", format!("/v1/approvals/{id}/answers")).bearer(token).json(&answer).send();
+    let answers = |token: &str| {
+        house.ask("POST", format!("/v1/approvals/{id}/answers")).bearer(token).json(&answer).send()
+    };
     assert_eq!(answers(&bob).await.code(), "404 not-found", "not of the chain");
     assert_eq!(answers(&token).await.status, 200);
     assert_eq!(answers(&token).await.code(), "404 no-such-question");
@@ -356,7 +421,10 @@ async fn an_approval_is_listed_shown_questioned_and_taken_back() {
 
     let payload = house.ask("POST", format!("/v1/approvals/{id}/payload/open")).bearer(&bob).send().await;
     let fields = payload.body["fields"].as_array().unwrap().clone();
-    assert!(fields.iter().any(|field| field["path"] == "parameters.if-empty" && field["text"] == "true"), "{fields:?}");
+    assert!(
+        fields.iter().any(|field| field["path"] == "parameters.if-empty" && field["text"] == "true"),
+        "{fields:?}"
+    );
 
     let cancel = |token: &str| {
         let reason = json!({ "reason": "not needed" });
@@ -390,12 +458,16 @@ async fn whoever_waits_hears_when_it_moves() {
     let follow = |path: String| house.ask("GET", path).bearer(&bob).open();
     let one = follow(format!("/v1/approvals/{id}/events")).await;
     assert_eq!(one.headers()["content-type"], "text/event-stream");
-    let (mut one, mut inbox) =
-        (one.into_body().into_data_stream(), follow("/v1/events".to_owned()).await.into_body().into_data_stream());
+    let (mut one, mut inbox) = (
+        one.into_body().into_data_stream(),
+        follow("/v1/events".to_owned()).await.into_body().into_data_stream(),
+    );
     let first = one.next().await.unwrap().unwrap();
     assert_eq!(
         String::from_utf8_lossy(&first),
-        format!("event: approval\nid: {id}.1\ndata: {{\"id\":\"{id}\",\"state\":\"pending\",\"version\":1}}\n\n")
+        format!(
+            "event: approval\nid: {id}.1\ndata: {{\"id\":\"{id}\",\"state\":\"pending\",\"version\":1}}\n\n"
+        )
     );
     assert_eq!(inbox.next().await.unwrap().unwrap(), "event: open\ndata: {}\n\n");
 
@@ -449,7 +521,11 @@ async fn proposals_apply_while_there_is_one_administrator_and_are_held_from_then
     let enrolled = house.ask("POST", "/v1/enrolment").json(&enrol).send().await;
     assert_eq!((enrolled.status, enrolled.text("status")), (200, "enrolled".to_owned()), "{}", enrolled.body);
     assert!(enrolled.header("set-cookie").contains("HttpOnly; SameSite=Strict"));
-    assert_eq!(house.ask("POST", "/v1/enrolment").json(&enrol).send().await.status, 401, "an invite is good once");
+    assert_eq!(
+        house.ask("POST", "/v1/enrolment").json(&enrol).send().await.status,
+        401,
+        "an invite is good once"
+    );
 
     let join = format!("/v1/groups/ops/members/{dan}");
     assert_eq!(house.ask("PUT", &join).bearer(&ada).send().await.status, 200);
@@ -460,11 +536,20 @@ async fn proposals_apply_while_there_is_one_administrator_and_are_held_from_then
     let added = house.ask("POST", "/v1/agents").bearer(&ada).json(&agent).send().await;
     let id = added.text("subject").trim_start_matches("agent:").to_owned();
     let key = json!({ "key": identity_key() });
-    assert_eq!(house.ask("PUT", format!("/v1/agents/{id}/key")).bearer(&ada).json(&key).send().await.status, 200);
+    assert_eq!(
+        house.ask("PUT", format!("/v1/agents/{id}/key")).bearer(&ada).json(&key).send().await.status,
+        200
+    );
     let sponsor = json!({ "sponsor": house.person("bob") });
-    assert_eq!(house.ask("PUT", format!("/v1/agents/{id}/sponsor")).bearer(&ada).json(&sponsor).send().await.status, 200);
+    assert_eq!(
+        house.ask("PUT", format!("/v1/agents/{id}/sponsor")).bearer(&ada).json(&sponsor).send().await.status,
+        200
+    );
     assert_eq!(house.ask("DELETE", format!("/v1/agents/{id}")).bearer(&ada).send().await.status, 200);
-    assert_eq!(house.ask("DELETE", format!("/v1/agents/{id}")).bearer(&ada).send().await.code(), "404 not-found");
+    assert_eq!(
+        house.ask("DELETE", format!("/v1/agents/{id}")).bearer(&ada).send().await.code(),
+        "404 not-found"
+    );
     let agents = house.ask("GET", "/v1/agents").bearer(&bob).send().await;
     assert_eq!(agents.body["agents"].as_array().unwrap().len(), 2);
 
@@ -475,7 +560,8 @@ async fn proposals_apply_while_there_is_one_administrator_and_are_held_from_then
     assert_eq!(shown.body["document"]["upstream"], "http://127.0.0.1:1");
     assert_eq!(house.ask("DELETE", "/v1/routes/broker").bearer(&ada).send().await.status, 200);
 
-    let apply = |text: &str| house.ask("PUT", "/v1/policy").bearer(&ada).json(&json!({ "text": text })).send();
+    let apply =
+        |text: &str| house.ask("PUT", "/v1/policy").bearer(&ada).json(&json!({ "text": text })).send();
     let broken = apply("permit (").await;
     assert_eq!(broken.code(), "422 bad-policy");
     assert_eq!(broken.body["findings"][0]["severity"], "error");
@@ -507,11 +593,15 @@ fn identity_key() -> String {
 #[tokio::test]
 async fn agents_trade_an_assertion_once() {
     let house = House::usual().await;
-    let form = |body: String| house.ask("POST", "/v1/token").raw("application/x-www-form-urlencoded", body).send();
+    let form =
+        |body: String| house.ask("POST", "/v1/token").raw("application/x-www-form-urlencoded", body).send();
     let grant = "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer";
     let good = format!("{grant}&assertion={}&scope=ignored", house.assertion("bot"));
     let answer = form(good.clone()).await;
-    assert_eq!((answer.text("token_type"), answer.body["expires_in"].as_u64()), ("Bearer".to_owned(), Some(900)));
+    assert_eq!(
+        (answer.text("token_type"), answer.body["expires_in"].as_u64()),
+        ("Bearer".to_owned(), Some(900))
+    );
     assert_eq!(answer.header("pragma"), "no-cache");
     let me = house.ask("GET", "/v1/me").bearer(&answer.text("access_token")).send().await;
     assert_eq!((me.text("name"), &me.body["session"]), ("bot".to_owned(), &Value::Null));
@@ -538,9 +628,12 @@ async fn sessions_begin_and_end() {
 
     let begun = house.ask("POST", "/v1/cli-logins").send().await;
     assert!(begun.text("url").ends_with(&begun.text("code")));
-    let poll = || house.ask("POST", "/v1/cli-logins/poll").json(&json!({ "secret": begun.text("secret") })).send();
+    let poll =
+        || house.ask("POST", "/v1/cli-logins/poll").json(&json!({ "secret": begun.text("secret") })).send();
     assert_eq!(poll().await.body, json!({ "confirmed": false, "token": null }));
-    let confirm = |code: &str| house.ask("POST", "/v1/cli-logins/confirm").bearer(&session).json(&json!({ "code": code })).send();
+    let confirm = |code: &str| {
+        house.ask("POST", "/v1/cli-logins/confirm").bearer(&session).json(&json!({ "code": code })).send()
+    };
     assert_eq!(confirm("BBBBBBBB").await.code(), "404 not-found");
     assert_eq!(confirm(&begun.text("code")).await.status, 204);
     let cli = poll().await.text("token");
@@ -549,7 +642,13 @@ async fn sessions_begin_and_end() {
     assert_eq!(me.body["session"]["kind"], "cli");
 
     let cookie = format!("countersign_session={session}");
-    let out = house.ask("POST", "/v1/logout").with("cookie", &cookie).with("origin", PUBLIC_URL).json(&json!({})).send().await;
+    let out = house
+        .ask("POST", "/v1/logout")
+        .with("cookie", &cookie)
+        .with("origin", PUBLIC_URL)
+        .json(&json!({}))
+        .send()
+        .await;
     assert_eq!(out.status, 204);
     assert!(out.header("set-cookie").contains("Max-Age=0"));
     assert_eq!(house.ask("GET", "/v1/me").with("cookie", &cookie).send().await.status, 401);
@@ -584,7 +683,10 @@ async fn a_stream_tells_nothing_that_its_reader_may_not_see() {
     let id = house.held(&token, "orders").await;
     let hears = tokio::time::timeout(Duration::from_millis(200), inbox.next()).await;
     assert!(hears.is_err(), "{hears:?}");
-    assert_eq!(house.ask("GET", format!("/v1/approvals/{id}")).bearer(&eve).send().await.code(), "404 not-found");
+    assert_eq!(
+        house.ask("GET", format!("/v1/approvals/{id}")).bearer(&eve).send().await.code(),
+        "404 not-found"
+    );
     let listed = house.ask("GET", "/v1/approvals").bearer(&eve).send().await;
     assert_eq!(listed.body["approvals"], json!([]));
     let id: ActionId = id.parse().unwrap();

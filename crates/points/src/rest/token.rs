@@ -104,9 +104,11 @@ async fn read(request: Request<Body>) -> Result<String, Response> {
     }
     match (grant_type.as_deref(), assertion) {
         (Some(GRANT_TYPE), Some(assertion)) => Ok(assertion),
-        (Some(GRANT_TYPE), None) | (None, _) => {
-            Err(error(StatusCode::BAD_REQUEST, "invalid_request", "`grant_type` and `assertion` are required"))
-        }
+        (Some(GRANT_TYPE), None) | (None, _) => Err(error(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "`grant_type` and `assertion` are required",
+        )),
         (Some(_), _) => Err(error(StatusCode::BAD_REQUEST, "unsupported_grant_type", GRANT_TYPE)),
     }
 }
@@ -132,8 +134,11 @@ fn form(body: &[u8]) -> Vec<(String, String)> {
 fn refusal(why: &GatewayError) -> Response {
     match why {
         GatewayError::Busy | GatewayError::Unavailable(_) => {
-            let mut response =
-                error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "nothing can be recorded now; retry");
+            let mut response = error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "nothing can be recorded now; retry",
+            );
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(UNAVAILABLE_RETRY_SECONDS));
             response
         }

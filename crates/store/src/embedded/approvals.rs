@@ -172,7 +172,7 @@ fn attach(batch: &mut Batch<'_>, request: &Request) -> Result<Option<Attached>, 
         return Ok(None);
     };
     // Whose record was erased is found no more.
-    if row.erased || row.retry_until.is_some_and(|until| batch.now > until) {
+    if row.erased || row.retry_until.is_some_and(|until| batch.now >= until) {
         return Ok(None);
     }
     let mut case = row.replay(batch.connection, &batch.shared.key)?;

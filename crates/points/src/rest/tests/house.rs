@@ -233,7 +233,8 @@ impl House {
     pub(crate) async fn token(&self, agent: &str) -> String {
         let grant = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
         let form = format!("grant_type={grant}&assertion={}", self.assertion(agent));
-        let answer = self.ask("POST", "/v1/token").raw("application/x-www-form-urlencoded", form).send().await;
+        let answer =
+            self.ask("POST", "/v1/token").raw("application/x-www-form-urlencoded", form).send().await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.text("access_token")
     }
@@ -301,7 +302,10 @@ impl House {
             let problem: Value = serde_json::from_str(std::str::from_utf8(body).unwrap()).unwrap();
             assert_eq!(problem["status"], status.as_u16());
             assert!(problem["type"].as_str().unwrap().starts_with("https://countersign.dev/problems/"));
-            assert!(!problem["title"].as_str().unwrap().is_empty() && !problem["detail"].as_str().unwrap().is_empty());
+            assert!(
+                !problem["title"].as_str().unwrap().is_empty()
+                    && !problem["detail"].as_str().unwrap().is_empty()
+            );
         } else {
             assert!(status.is_success() || path == "/v1/token", "{method} {path}: {status} as `{kind}`");
         }
@@ -313,8 +317,12 @@ impl House {
         };
         let response = operation["responses"].get(status.as_str());
         let response = response.unwrap_or_else(|| panic!("{method} {template}: {status} is not documented"));
-        let kinds: Vec<_> = response["content"].as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
-        assert!(kinds.contains(&kind) || (kinds.is_empty() && kind.is_empty()), "{template} {status}: {kind} of {kinds:?}");
+        let kinds: Vec<_> =
+            response["content"].as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
+        assert!(
+            kinds.contains(&kind) || (kinds.is_empty() && kind.is_empty()),
+            "{template} {status}: {kind} of {kinds:?}"
+        );
     }
 }
 

@@ -43,7 +43,8 @@ impl SoftPasskey {
     pub(crate) fn get(&self, options: &Value) -> Value {
         let client_data = self.client_data("webauthn.get", options);
         let data = authenticator_data(PRESENT_AND_VERIFIED, &[]);
-        let signature: DerSignature = self.key.sign(&[data.as_slice(), &Sha256::digest(&client_data)].concat());
+        let signature: DerSignature =
+            self.key.sign(&[data.as_slice(), &Sha256::digest(&client_data)].concat());
         self.answer(&json!({
             "clientDataJSON": b64(client_data),
             "authenticatorData": b64(data),
