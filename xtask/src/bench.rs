@@ -1,23 +1,43 @@
-//! The benchmarks.
+//! The benchmarks. `docs/benchmarks.md` keeps what they found.
 
-use crate::test::Step;
+use std::path::Path;
+use std::time::Duration;
 
-/// One row for each benchmark; `cargo xtask bench NAME` runs one, without a name all run.
-///
-/// A row that runs a crate's own benchmarks:
-///
-/// ```text
-/// Step { name: "policy", needs: &[], run: |root| run::cargo(root, &["bench", "--package", "policy"]) },
-/// ```
-///
-/// A row that runs a script, which prints `N passed, N failed` as its last line; here with the
-/// Debian package that it needs:
-///
-/// ```text
-/// Step {
-///     name: "latency",
-///     needs: &[Need::Apt(&["hyperfine"])],
-///     run: |root| run::script(root, "tests/bench/latency.py", &[], Duration::from_secs(1200)),
-/// },
-/// ```
-pub(crate) const ROWS: &[Step] = &[];
+use anyhow::{Result, ensure};
+
+use crate::install::Need;
+use crate::run::{self, Tally};
+use crate::test::{PYTHON, Step};
+
+/// The longest that one benchmark may take.
+const BENCH_LIMIT: Duration = Duration::from_secs(3600);
+
+/// One row for each benchmark; `cargo xtask bench NAME` runs one, without a name all run. A script prints its
+/// table and, as its last line, `N passed, N failed`.
+pub(crate) const ROWS: &[Step] = &[
+    Step {
+        name: "decide",
+        needs: &[],
+        run: |root| run::cargo(root, &["bench", "--package", "policy", "--bench", "decide"]),
+    },
+    Step {
+        name: "commit",
+        needs: &[],
+        run: |root| {
+            run::cargo(root, &["bench", "--package", "store", "--features", "conformance", "--bench", "commit"])
+        },
+    },
+    Step {
+        name: "http",
+        needs: &[PYTHON, Need::Apt(&["nginx-light", "haproxy", "wrk"])],
+        run: |root| whole(root, "bench/http.py"),
+    },
+    Step { name: "whole", needs: &[PYTHON], run: |root| whole(root, "bench/whole.py") },
+];
+
+/// A script over the optimised binary.
+fn whole(root: &Path, path: &str) -> Result<Tally> {
+    let built = run::cargo(root, &["build", "--profile", "bench", "--package", "countersign"])?;
+    ensure!(built.failed == 0, "the binary that `{path}` measures does not build");
+    run::script(root, path, &[], BENCH_LIMIT)
+}

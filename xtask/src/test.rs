@@ -62,40 +62,36 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// The end-to-end suites: scripts in `tests/` that meet the binary as its users do.
+/// The end-to-end suites: scripts in `tests/` that meet the binary as its users do, and the demo.
 ///
 /// To add one: write the script (it prints `N passed, N failed` as its last line; `run::script`
-/// says what it finds in its environment), add a row here with what it needs, and its name to
-/// `SWITCHED_ON`. A row that is not switched on runs only by `--only NAME`, and `cargo xtask test`
-/// says each time that it did not run.
+/// says what it finds in its environment) and add a row here with what it needs.
 const SUITES: &[Step] = &[
+    Step { name: "demo", needs: &[], run: demo },
     Step {
         name: "rabbitmq",
-        needs: &[Need::Apt(&["rabbitmq-server", "curl"])],
+        needs: &[PYTHON, Need::Apt(&["rabbitmq-server", "curl"])],
         run: |root| run::script(root, "tests/http/rabbitmq.py", &[], SUITE_LIMIT),
     },
     Step {
         name: "console",
-        needs: &[
-            Need::Apt(&["chromium"]),
-            Need::Npm(&[("playwright-core", "1.65.1")]),
-        ],
+        needs: &[Need::Apt(&["chromium"]), Need::Npm(&[("playwright-core", "1.65.1")])],
         run: |root| run::script(root, "tests/console/console.mjs", &[], SUITE_LIMIT),
     },
     Step {
         name: "api",
-        needs: &[Need::Pip(&[("schemathesis", "4.32.5")])],
-        run: |root| run::script(root, "tests/api/schemathesis.sh", &[], SUITE_LIMIT),
+        needs: &[PYTHON, Need::Pip(&[("schemathesis", "4.32.5")])],
+        run: |root| run::script(root, "tests/api/schemathesis.py", &["3"], SUITE_LIMIT),
     },
     Step {
         name: "crash",
-        needs: &[],
-        run: |root| run::script(root, "tests/crash/kill_loop.py", &[], SUITE_LIMIT),
+        needs: &[PYTHON],
+        run: |root| run::script(root, "tests/crash/kill_loop.py", &["14"], SUITE_LIMIT),
     },
 ];
 
-/// The names of the suites whose scripts exist. From then on a missing script is a failure.
-const SWITCHED_ON: &[&str] = &[];
+/// What the Python suites' support needs: the tests' software passkey and agents' keys.
+pub(crate) const PYTHON: Need = Need::Pip(&[("cryptography", "50.0.2"), ("cbor2", "6.2.1")]);
 
 /// The longest that one suite may take.
 const SUITE_LIMIT: Duration = Duration::from_secs(1200);
@@ -112,24 +108,9 @@ pub(crate) fn test(root: &Path, only: &[String]) -> Result<bool> {
     {
         bail!("`{name}` is not a step; there are: {}", names(&known));
     }
-    if let Some(name) = SWITCHED_ON
-        .iter()
-        .find(|name| !known.iter().any(|s| s.name == **name))
-    {
-        bail!("`{name}` in SWITCHED_ON has no row in SUITES");
-    }
-    let (chosen, left): (Vec<&Step>, Vec<&Step>) = known.into_iter().partition(|step| {
-        if only.is_empty() {
-            is_on(step)
-        } else {
-            only.iter().any(|name| name == step.name)
-        }
-    });
-    let mut notes = Vec::new();
-    if only.is_empty() && !left.is_empty() {
-        notes.push(format!("not switched on, NOT RUN: {}", names(&left)));
-    }
-    Ok(perform(root, &chosen, notes))
+    let chosen: Vec<&Step> =
+        known.into_iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect();
+    Ok(perform(root, &chosen, Vec::new()))
 }
 
 /// Runs one row of a table, or all of it. A table without rows is an error, not a success.
@@ -154,10 +135,6 @@ pub(crate) fn table(
         );
     }
     Ok(perform(root, &chosen, Vec::new()))
-}
-
-fn is_on(step: &Step) -> bool {
-    STEPS.iter().any(|other| other.name == step.name) || SWITCHED_ON.contains(&step.name)
 }
 
 fn names(steps: &[&Step]) -> String {
@@ -219,6 +196,11 @@ fn perform(root: &Path, steps: &[&Step], mut notes: Vec<String>) -> bool {
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     total.failed == 0 && total.passed > 0
+}
+
+/// The story that a newcomer sees, told with the software passkey.
+fn demo(root: &Path) -> Result<Tally> {
+    run::cargo(root, &["demo", "--unattended"])
 }
 
 /// Licences, bans and sources of everything in the lock file; known vulnerabilities too, when their

@@ -1,3 +1,4 @@
 mod fixtures;
 mod pages;
 mod policy;
+mod served;

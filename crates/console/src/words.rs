@@ -181,13 +181,14 @@ fn two(large: u64, unit: &str, small: u64, smaller: &str) -> String {
     if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
 }
 
-/// A length of time that is over, in its largest unit; `page.js` says it in the same words.
+/// How long ago something was, in the largest unit; `page.js` says it in the same words.
 pub(crate) fn past(duration: Duration) -> String {
     match duration.as_secs() {
-        s if s < 60 => format!("{s} s"),
-        s if s < 3_600 => format!("{} min", s / 60),
-        s if s < 172_800 => format!("{} h", s / 3_600),
-        s => format!("{} d", s / 86_400),
+        s if s < 5 => "just now".to_owned(),
+        s if s < 60 => format!("{s} s ago"),
+        s if s < 3_600 => format!("{} min ago", s / 60),
+        s if s < 172_800 => format!("{} h ago", s / 3_600),
+        s => format!("{} d ago", s / 86_400),
     }
 }
 
@@ -209,7 +210,7 @@ pub(crate) fn until(moment: Timestamp, now: Timestamp) -> Markup {
 pub(crate) fn ago(moment: Timestamp, now: Timestamp) -> Markup {
     html! {
         time datetime=(iso(moment)) data-since=(millis(moment)) title=(exact(moment)) {
-            (past(now.since(moment))) " ago"
+            (past(now.since(moment)))
         }
     }
 }
@@ -260,7 +261,10 @@ mod tests {
     fn lengths_are_said_in_two_units() {
         let said = |s| length(Duration::from_secs(s));
         let over = |s| past(Duration::from_secs(s));
-        assert_eq!([over(9), over(130), over(7_300), over(200_000)], ["9 s", "2 min", "2 h", "2 d"]);
+        assert_eq!(
+            [over(1), over(9), over(130), over(7_300), over(200_000)],
+            ["just now", "9 s ago", "2 min ago", "2 h ago", "2 d ago"]
+        );
         assert_eq!([said(9), said(130), said(180), said(700), said(3_660), said(90_000)], ["9 s", "2 min 10 s", "3 min", "11 min", "1 h 1 min", "1 d 1 h"]);
     }
 }

@@ -60,9 +60,11 @@ impl NewKey {
 impl AgentFile {
     /// Reads a key file that nobody else can.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         keys::check_private(path)?;
-        let wrong = || format!("`{}` is no agent's key file; `countersign agent new` writes one", path.display());
+        let wrong =
+            || format!("`{}` is no agent's key file; `countersign agent new` writes one", path.display());
         serde_json::from_str(&text).with_context(wrong)
     }
 
@@ -73,7 +75,8 @@ impl AgentFile {
 
     /// Trades a signed assertion for an access token, good for a quarter of an hour.
     pub(crate) async fn token(&self, client: &Client) -> anyhow::Result<Value> {
-        let secret = URL_SAFE_NO_PAD.decode(&self.key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let secret =
+            URL_SAFE_NO_PAD.decode(&self.key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let Some(secret) = secret else { bail!("the key file of `{}` does not hold a key", self.name) };
         let mut random = [0; 16];
         SystemEntropy.fill(&mut random)?;
@@ -87,7 +90,10 @@ impl AgentFile {
     pub(crate) async fn sign_in(&self, url: Option<&str>) -> anyhow::Result<Client> {
         let client = Client::anonymous(Some(url.unwrap_or(&self.url)))?;
         let answer = self.token(&client).await?;
-        let token = answer.get("access_token").and_then(Value::as_str).context("the gateway's answer has no token")?;
+        let token = answer
+            .get("access_token")
+            .and_then(Value::as_str)
+            .context("the gateway's answer has no token")?;
         Ok(client.with_bearer(token))
     }
 }

@@ -147,7 +147,10 @@ pub(crate) fn parse() -> Cli {
 /// The grammar, with the commands under their headings.
 pub(crate) fn grammar() -> clap::Command {
     let command = Cli::command();
-    let template = format!("{{about}}\n\n{{usage-heading}} {{usage}}\n{}\nOptions:\n{{options}}{{after-help}}\n", listed(&command));
+    let template = format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n{}\nOptions:\n{{options}}{{after-help}}\n",
+        listed(&command)
+    );
     command.help_template(template)
 }
 

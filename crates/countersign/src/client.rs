@@ -29,7 +29,9 @@ pub(crate) struct Client {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Nobody answers there.
-    #[error("cannot reach the gateway at `{url}`: {why}; start it with `countersign up`, or name another with `--url`")]
+    #[error(
+        "cannot reach the gateway at `{url}`: {why}; start it with `countersign up`, or name another with `--url`"
+    )]
     Unreachable { url: String, why: String },
     /// The gateway says no.
     #[error("{0}")]
@@ -149,7 +151,8 @@ impl Client {
 
     /// A form, as OAuth's token endpoint takes it.
     pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Value, ClientError> {
-        let body = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect::<Vec<_>>();
+        let body =
+            fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect::<Vec<_>>();
         let request = self
             .http
             .post(format!("{}{path}", self.url))
@@ -229,5 +232,7 @@ impl Client {
 /// A text for a place in a path, a query or a form.
 pub(crate) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }

@@ -117,7 +117,10 @@ impl Default for Config {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { console: SocketAddr::from(([127, 0, 0, 1], 7676)), http: SocketAddr::from(([127, 0, 0, 1], 7677)) }
+        Self {
+            console: SocketAddr::from(([127, 0, 0, 1], 7676)),
+            http: SocketAddr::from(([127, 0, 0, 1], 7677)),
+        }
     }
 }
 
@@ -147,7 +150,8 @@ impl Config {
         if named.is_none() && !path.exists() {
             return Ok(Self::default());
         }
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let mut config: Self = toml::from_str(&text).with_context(|| format!("in `{}`", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let rebase = |path: &mut PathBuf| *path = folder.join(&path);

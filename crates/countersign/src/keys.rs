@@ -29,7 +29,12 @@ impl KeyRing {
             make_folder(folder)?;
         }
         let key = |name: &str| read_or_make(&folder.join(name), fresh);
-        Ok(Self { log: key("log.key")?, seal: key("seal.key")?, retry: key("retry.key")?, token: key("token.key")? })
+        Ok(Self {
+            log: key("log.key")?,
+            seal: key("seal.key")?,
+            retry: key("retry.key")?,
+            token: key("token.key")?,
+        })
     }
 }
 
@@ -56,7 +61,9 @@ pub(crate) fn origin(folder: &Path, configured: Option<&Origin>, fresh: bool) ->
                 }
             };
             if !fresh {
-                bail!("the file `origin` is missing from the keys' folder; restore it, or the log cannot be continued");
+                bail!(
+                    "the file `origin` is missing from the keys' folder; restore it, or the log cannot be continued"
+                );
             }
             write_private(&path, origin.as_str())?;
             Ok(origin)
@@ -87,7 +94,9 @@ fn read_or_make(path: &Path, fresh: bool) -> anyhow::Result<[u8; 32]> {
     check_private(path)?;
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes.with_context(|| format!("`{}` does not hold a key: 32 bytes in base64url are expected", path.display()))
+    bytes.with_context(|| {
+        format!("`{}` does not hold a key: 32 bytes in base64url are expected", path.display())
+    })
 }
 
 /// Writes a file that only this user can read, and makes it durable.
@@ -109,7 +118,11 @@ pub(crate) fn check_private(path: &Path) -> anyhow::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(path)?.permissions().mode();
         if mode & 0o077 != 0 {
-            bail!("`{}` can be read by others (mode {:o}); run `chmod 600` on it", path.display(), mode & 0o777);
+            bail!(
+                "`{}` can be read by others (mode {:o}); run `chmod 600` on it",
+                path.display(),
+                mode & 0o777
+            );
         }
     }
     Ok(())

@@ -132,7 +132,8 @@ impl Output {
             cells.max().unwrap_or(0).max(heading)
         };
         let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-        let headings = headings.iter().map(|heading| Cell::toned(heading.to_uppercase(), Tone::Dim)).collect();
+        let headings =
+            headings.iter().map(|heading| Cell::toned(heading.to_uppercase(), Tone::Dim)).collect();
         std::iter::once(&headings).chain(rows).map(|row| self.row(row, &widths)).collect()
     }
 

@@ -59,12 +59,12 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     gateway.start().await?;
 
     let (stop, stopped) = watch::channel(false);
-    let tls = config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
+    let tls =
+        config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
     let serving_http = tokio::spawn(point.serve(http, tls, wait_for(stopped.clone())));
     let app = router(gateway, metrics);
-    let serving_console = tokio::spawn(
-        axum::serve(console, app).with_graceful_shutdown(wait_for(stopped)).into_future(),
-    );
+    let serving_console =
+        tokio::spawn(axum::serve(console, app).with_graceful_shutdown(wait_for(stopped)).into_future());
 
     welcome(&config, gateway, &options.admin).await?;
     asked_to_stop().await?;
@@ -124,7 +124,11 @@ pub(crate) fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::Result
 pub(crate) fn open_store(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<OpenedStore> {
     let database = database(config);
     let fresh = !database.exists();
-    if fresh && config.keys.folder.join("log.key").exists() && anchor(config).exists() && accept_loss.is_none() {
+    if fresh
+        && config.keys.folder.join("log.key").exists()
+        && anchor(config).exists()
+        && accept_loss.is_none()
+    {
         bail!(
             "the keys are here but the store `{}` is gone; restore it with `countersign backup restore`, \
              or begin anew with another keys folder",

@@ -66,7 +66,8 @@ impl House {
     pub(crate) async fn start(&self) -> anyhow::Result<Gateway> {
         let began = Instant::now();
         let log = std::fs::File::create(self.folder.join("gateway.log"))?;
-        let mut child = self.command(&["up", "--admin", "Alice"])?.stdout(Stdio::piped()).stderr(log).spawn()?;
+        let mut child =
+            self.command(&["up", "--admin", "Alice"])?.stdout(Stdio::piped()).stderr(log).spawn()?;
         let lines = BufReader::new(child.stdout.take().context("the gateway has no output")?).lines();
         let welcome = tokio::time::timeout(START_PATIENCE, read_welcome(lines, began)).await;
         match welcome {
@@ -126,7 +127,9 @@ impl Gateway {
             // A polite signal, so that its last segment is sealed; `kill` is everywhere.
             Command::new("kill").arg(id.to_string()).status().await?;
         }
-        tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.context("the gateway did not stop")??;
+        tokio::time::timeout(STOP_PATIENCE, self.child.wait())
+            .await
+            .context("the gateway did not stop")??;
         Ok(())
     }
 }

@@ -65,7 +65,11 @@ impl Service {
 
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let expected = format!("Bearer {}", shared.token);
-    if request.headers().get(header::AUTHORIZATION).is_none_or(|value| value.as_bytes() != expected.as_bytes()) {
+    if request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .is_none_or(|value| value.as_bytes() != expected.as_bytes())
+    {
         return (StatusCode::UNAUTHORIZED, Json(json!({ "error": "a token is needed" }))).into_response();
     }
     if request.method() == Method::DELETE {

@@ -45,8 +45,12 @@ impl Person {
     /// A [`Problem`], or no gateway. An enrolment that another administrator must approve is an error here.
     pub async fn enrol(link: &str, label: &str) -> anyhow::Result<Self> {
         let (site, invite) = link.split_once("/enrol#").context("this is no enrolment link")?;
-        let mut person =
-            Self { http: Client::new(), site: site.to_owned(), session: String::new(), passkey: SoftPasskey::new(site) };
+        let mut person = Self {
+            http: Client::new(),
+            site: site.to_owned(),
+            session: String::new(),
+            passkey: SoftPasskey::new(site),
+        };
         let options = person.post("/v1/enrolment/options", &json!({ "invite": invite })).await?;
         let credential = person.passkey.enrol(&options).await?;
         let body = json!({ "invite": invite, "label": label, "credential": credential });
@@ -87,6 +91,23 @@ impl Person {
     pub async fn confirm_command_line(&mut self, code: &str) -> anyhow::Result<()> {
         self.post("/v1/cli-logins/confirm", &json!({ "code": code })).await?;
         Ok(())
+    }
+
+    /// Makes the one-time link at which somebody who is known enrols their first passkey.
+    ///
+    /// # Errors
+    /// A [`Problem`], nobody of that name, or no gateway.
+    pub async fn invite(&mut self, name: &str) -> anyhow::Result<String> {
+        let known = self.get("/v1/people").await?;
+        let people = known.get("people").and_then(Value::as_array).into_iter().flatten();
+        let mut named = people.filter(|person| person.get("name").and_then(Value::as_str) == Some(name));
+        let id = named.find_map(|person| person.get("id")?.as_str()).context("nobody has this name")?;
+        let invited = self.send(Method::POST, &format!("/v1/people/{id}/invite"), Some(&json!({}))).await?;
+        invited
+            .get("url")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+            .context("there is no link in the invite")
     }
 
     /// Opens a request and approves it: the passkey signs the statement over what was shown.
@@ -158,8 +179,11 @@ impl Person {
         }
         let response = request.send().await?;
         let status = response.status();
-        for cookie in response.headers().get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok()) {
-            if let Some(("countersign_session", value)) = cookie.split(';').next().and_then(|pair| pair.split_once('=')) {
+        for cookie in response.headers().get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok())
+        {
+            if let Some(("countersign_session", value)) =
+                cookie.split(';').next().and_then(|pair| pair.split_once('='))
+            {
                 value.clone_into(&mut self.session);
             }
         }
@@ -170,7 +194,11 @@ impl Person {
         }
         let member = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
         let code = member("type").rsplit('/').next().unwrap_or_default().to_owned();
-        let detail = if member("detail").is_empty() { format!("{method} {path}: {status}") } else { member("detail").to_owned() };
+        let detail = if member("detail").is_empty() {
+            format!("{method} {path}: {status}")
+        } else {
+            member("detail").to_owned()
+        };
         Err(Problem { status: status.as_u16(), code, detail }.into())
     }
 }

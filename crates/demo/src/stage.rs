@@ -42,13 +42,15 @@ impl Stage {
 
     /// A request over HTTP and what came of it.
     pub(crate) fn call(&self, request: &str, status: u16, remark: &str) {
-        let colour = match status {
-            200..=299 => "32",
-            403 | 503 => "33",
-            _ => "31",
-        };
-        let status = self.paint(&status.to_string(), colour);
-        self.print(&format!("     {request:28}  {status}  {remark}"));
+        let colour = if (200..300).contains(&status) { "32" } else { "31" };
+        let status = self.paint(&format!("{status:4}"), colour);
+        self.print(&format!("     {request:30}  {status}  {remark}"));
+    }
+
+    /// A request that has no answer yet.
+    pub(crate) fn held(&self, request: &str, remark: &str) {
+        let held = self.paint("held", "33");
+        self.print(&format!("     {request:30}  {held}  {remark}"));
     }
 
     /// What went well.

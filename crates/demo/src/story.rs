@@ -67,9 +67,14 @@ struct TaleOptions {
 /// Tells it from beginning to end.
 pub(crate) async fn tell(options: &Options) -> anyhow::Result<()> {
     let began = Instant::now();
-    let folder = tempfile::Builder::new().prefix("countersign-demo-").disable_cleanup(options.keep).tempdir()?;
+    let folder =
+        tempfile::Builder::new().prefix("countersign-demo-").disable_cleanup(options.keep).tempdir()?;
     let stage = Stage::new();
-    let how = if options.unattended { "a passkey in software stands in for people" } else { "you hold the passkey" };
+    let how = if options.unattended {
+        "a passkey in software stands in for people"
+    } else {
+        "you hold the passkey"
+    };
     stage.title("Countersign", how);
     stage.say("");
     stage.say("building the gateway …");
@@ -79,7 +84,10 @@ pub(crate) async fn tell(options: &Options) -> anyhow::Result<()> {
         stage,
         service: Service::start(SECRET).await?,
         http: Client::builder().redirect(reqwest::redirect::Policy::none()).build()?,
-        options: TaleOptions { unattended: options.unattended, open: !options.no_open && !options.unattended },
+        options: TaleOptions {
+            unattended: options.unattended,
+            open: !options.no_open && !options.unattended,
+        },
         token: String::new(),
         house,
     };
@@ -96,7 +104,8 @@ pub(crate) async fn tell(options: &Options) -> anyhow::Result<()> {
     }
     tale.proof(gateway, &receipts).await?;
     tale.stage.say("");
-    let told = format!("told in {} (building took {})", took(began_story.elapsed()), took(began_story - began));
+    let told =
+        format!("told in {} (building took {})", took(began_story.elapsed()), took(began_story - began));
     tale.stage.good(&told);
     if options.keep {
         tale.stage.say(&format!("everything is kept in {}", folder.path().display()));
@@ -187,7 +196,11 @@ impl Tale {
         let token = self.house.must(&["agent", "token", "shopkeeper.agent.json"]).await?;
         token.trim().clone_into(&mut self.token);
         let bare = self.http.get(format!("{}/staging/orders", self.service.url)).send().await?;
-        self.stage.call("GET /orders, past the gateway", bare.status().as_u16(), "the agent has no token for the service");
+        self.stage.call(
+            "GET /orders, past the gateway",
+            bare.status().as_u16(),
+            "the agent has no token for the service",
+        );
         let read = self.call(Method::GET, "/staging/orders", None).await?;
         let status = read.status().as_u16();
         let orders: Value = read.json().await?;
@@ -195,7 +208,8 @@ impl Tale {
         let direct = self.time(&format!("{}/staging/orders", self.service.url), SECRET).await?;
         let gated = self.time(&format!("{}/staging/orders", self.house.point), &self.token).await?;
         let count = orders.as_array().map_or(0, Vec::len);
-        let remark = format!("{count} orders, in {} (straight to the service: {})", took(gated), took(direct));
+        let remark =
+            format!("{count} orders, in {} (straight to the service: {})", took(gated), took(direct));
         self.stage.call("GET /orders, through it", status, &remark);
         Ok(())
     }
@@ -217,14 +231,14 @@ impl Tale {
         self.stage.step("It removes an order: the call stops, and its connection waits");
         let calling = self.call_aside(Method::DELETE, "/staging/orders/1002", "the anvil was ordered twice");
         let id = self.held().await?;
-        self.stage.call("DELETE /orders/1002", 0, "held");
+        self.stage.held("DELETE /orders/1002", "nothing has reached the service");
         ensure!(self.service.deletes() == 0, "the call reached the service before anybody approved");
         let began = Instant::now();
         match alice {
             Reviewer::Software(alice) => {
-                self.stage.say(&self.page(&id));
                 alice.approve(&id).await?;
-                self.stage.say("Alice opens the page, and her passkey signs: approve");
+                self.stage.say(&format!("Alice opens {}", self.page(&id)));
+                self.stage.say("and approves: her passkey signs exactly what the page showed");
             }
             Reviewer::You => self.show_link("Look at it, and approve it with your passkey", &self.page(&id)),
         }
@@ -271,10 +285,9 @@ impl Tale {
             self.house.must(args).await?;
             self.stage.command(&format!("countersign {}", args.join(" ")));
         }
-        let invited = self.house.json(&["person", "invite", "Bob"]).await?;
-        let link = invited.get("url").and_then(Value::as_str);
-        let bob = Person::enrol(link.context("there is no link in the invite")?, "Bob's phone").await;
-        let mut bob = bob.context("Bob could not enrol")?;
+        let link = alice.invite("Bob").await.context("Alice could not invite Bob")?;
+        let mut bob = Person::enrol(&link, "Bob's phone").await.context("Bob could not enrol")?;
+        self.stage.say("in the console Alice makes a one-time link; Bob enrols his passkey by it");
         let calling = self.call_aside(Method::DELETE, "/prod/orders/1003", "the envelopes were returned");
         let id = self.held().await?;
         match alice.approve(&id).await {
@@ -352,12 +365,23 @@ impl Tale {
         if self.options.open {
             let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
             let quiet = || Stdio::null();
-            let _ = std::process::Command::new(opener).arg(url).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
+            let _ = std::process::Command::new(opener)
+                .arg(url)
+                .stdin(quiet())
+                .stdout(quiet())
+                .stderr(quiet())
+                .spawn();
         }
     }
 }
 
-async fn request(http: &Client, method: Method, url: &str, token: &str, reason: Option<&str>) -> reqwest::Result<Response> {
+async fn request(
+    http: &Client,
+    method: Method,
+    url: &str,
+    token: &str,
+    reason: Option<&str>,
+) -> reqwest::Result<Response> {
     let mut request = http.request(method, url).bearer_auth(token).header("countersign-run", "demo-1");
     if let Some(reason) = reason {
         request = request.header("countersign-reason", reason);

@@ -2,7 +2,8 @@
 //!
 //! A line is handed to the operating system before the action runs, so a killed gateway loses nothing.
 //! A power cut loses what the system had not yet written of the open segment; a sealed one is on disk before
-//! its leaf is. Policy or route that cannot bear this asks for `record = "before-run"`.
+//! its leaf is. A segment's file keeps the ending `open` until its leaf is in the log, so that the next start finds
+//! every one that lacks it. Policy or route that cannot bear this asks for `record = "before-run"`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -21,6 +22,9 @@ use crate::{GatewayError, limits};
 pub struct Activity {
     folder: PathBuf,
     open: Mutex<Option<Segment>>,
+    /// Sealed, and not in the log yet.
+    unrecorded: Mutex<Vec<SealedSegment>>,
+    recording: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -34,9 +38,9 @@ struct Segment {
 }
 
 /// A segment that takes no more lines: its leaf is to be recorded.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct SealedSegment {
-    /// The file's name in the activity folder.
+    /// The file's name in the activity folder, once the leaf is recorded.
     pub file: String,
     /// How many lines.
     pub records: u64,
@@ -68,7 +72,12 @@ impl Activity {
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> Result<Self, GatewayError> {
         std::fs::create_dir_all(folder).map_err(|error| failed("make", folder, &error))?;
-        Ok(Self { folder: folder.to_owned(), open: Mutex::new(None) })
+        Ok(Self {
+            folder: folder.to_owned(),
+            open: Mutex::new(None),
+            unrecorded: Mutex::default(),
+            recording: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Hands one line to the operating system; returns a segment that this line filled.
@@ -132,19 +141,56 @@ impl Activity {
         Ok(sealed)
     }
 
+    /// One of the segments that are sealed and not in the log.
+    pub(crate) fn unrecorded(&self) -> Option<SealedSegment> {
+        self.unrecorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).first().cloned()
+    }
+
+    /// Whoever holds this records segments; nobody else does.
+    pub(crate) async fn recording(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.recording.lock().await
+    }
+
+    /// The segment's leaf is in the log: its file gets its name.
+    ///
+    /// # Errors
+    /// When it cannot be renamed; the next start then records it once more.
+    pub(crate) fn recorded(&self, sealed: &SealedSegment) -> Result<(), GatewayError> {
+        let mut unrecorded = self.unrecorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        unrecorded.retain(|other| other.file != sealed.file);
+        drop(unrecorded);
+        let closed = self.folder.join(&sealed.file);
+        std::fs::rename(closed.with_extension("open"), &closed).map_err(|error| failed("rename", &closed, &error))
+    }
+
+    /// A new file. Its name begins with the time; a clock that stood still or went back gets another number, so that
+    /// no segment ever takes another's place.
     fn begin(&self, at: Timestamp) -> Result<Segment, GatewayError> {
-        let path = self.folder.join(format!("{:020}.open", at.micros()));
         let mut options = OpenOptions::new();
         options.create_new(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|error| failed("open", &path, &error))?;
-        Ok(Segment { file, path, digest: Running::new(Purpose::Segment), records: 0, first: at, last: at })
+        let mut number = 0_u64;
+        loop {
+            let path = self.folder.join(format!("{:020}-{number:06}.open", at.micros()));
+            number += 1;
+            if path.with_extension("jsonl").exists() {
+                continue;
+            }
+            match options.open(&path) {
+                Ok(file) => {
+                    let digest = Running::new(Purpose::Segment);
+                    return Ok(Segment { file, path, digest, records: 0, first: at, last: at });
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("open", &path, &error)),
+            }
+        }
     }
 
     fn finish(&self, segment: Segment) -> Result<SealedSegment, GatewayError> {
         segment.file.sync_all().map_err(|error| failed("sync", &segment.path, &error))?;
-        self.close(&segment.path, segment.digest, segment.records, (segment.first, segment.last), false)
+        Ok(self.close(&segment.path, segment.digest, segment.records, (segment.first, segment.last), false))
     }
 
     fn close(
@@ -154,11 +200,12 @@ impl Activity {
         records: u64,
         (first, last): (Timestamp, Timestamp),
         recovered: bool,
-    ) -> Result<SealedSegment, GatewayError> {
+    ) -> SealedSegment {
         let closed = path.with_extension("jsonl");
-        std::fs::rename(path, &closed).map_err(|error| failed("rename", path, &error))?;
         let file = closed.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(SealedSegment { file, records, digest: digest.finish(), first, last, recovered })
+        let sealed = SealedSegment { file, records, digest: digest.finish(), first, last, recovered };
+        self.unrecorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(sealed.clone());
+        sealed
     }
 
     fn recover_one(&self, path: &Path) -> Result<Option<SealedSegment>, GatewayError> {
@@ -183,13 +230,13 @@ impl Activity {
         }
         file.set_len(length).map_err(io)?;
         file.sync_all().map_err(io)?;
-        match times {
-            None => {
-                std::fs::remove_file(path).map_err(io)?;
-                Ok(None)
-            }
-            Some(times) => self.close(path, digest, records, times, true).map(Some),
+        if records == 0 {
+            std::fs::remove_file(path).map_err(io)?;
+            return Ok(None);
         }
+        // Lines that do not read are kept: they are what was written.
+        let times = times.unwrap_or((Timestamp::ZERO, Timestamp::ZERO));
+        Ok(Some(self.close(path, digest, records, times, true)))
     }
 }
 

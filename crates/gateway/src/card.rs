@@ -156,7 +156,7 @@ impl Gateway {
     pub async fn card(&self, summary: &Summary) -> Result<Card, GatewayError> {
         let (action, case) = (summary.action.parts(), summary.approval.case());
         let directory = self.store.directory();
-        let (payload, payload_bytes, complete) = shown_payload(&self.store.payload(action.id).await?);
+        let (payload, payload_bytes, complete) = shown_payload(&self.payload_of(summary).await?);
         Ok(Card {
             v: 1,
             id: action.id,

@@ -408,15 +408,23 @@ impl Gateway {
     }
 
     async fn write_activity(&self, time: Timestamp, record: &impl Serialize) -> Result<(), GatewayError> {
-        if let Some(sealed) = self.activity.append(time, record)? {
-            self.store.record(sealed.entry()?).await?;
+        match self.activity.append(time, record)? {
+            Some(_) => self.record_segments().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) async fn seal_activity(&self, all: bool) -> Result<(), GatewayError> {
-        if let Some(sealed) = self.activity.seal(self.store.now(), all)? {
+        self.activity.seal(self.store.now(), all)?;
+        self.record_segments().await
+    }
+
+    /// Brings the leaf of every sealed segment into the log, those too whose leaf could not be recorded before.
+    pub(crate) async fn record_segments(&self) -> Result<(), GatewayError> {
+        let _one_at_a_time = self.activity.recording().await;
+        while let Some(sealed) = self.activity.unrecorded() {
             self.store.record(sealed.entry()?).await?;
+            self.activity.recorded(&sealed)?;
         }
         Ok(())
     }

@@ -136,10 +136,13 @@ impl Gateway {
             return Err(domain::Malformed::TooLarge { what: "a payload for review", actual, limit, unit: "bytes" }.into());
         }
         let steady = ask.retry_parts.map(|parts| parts());
-        let parts: Vec<(&str, &[u8])> = match &steady {
+        let mut parts: Vec<(&str, &[u8])> = match &steady {
             Some(steady) => steady.iter().map(|(path, value)| (path.as_str(), value.as_slice())).collect(),
             None => fields.as_slice().iter().map(|f| (f.path.as_str(), f.value.0.as_slice())).collect(),
         };
+        // What the digest tells apart is not one call, whatever parts the point names.
+        let parameters = domain::canonical::write(&(ask.point, ask.verb, &ask.resource, ask.credential, &ask.session))?;
+        parts.push(("parameters", &parameters));
         let retry = RetryKey::new(
             &self.settings.retry_key,
             ask.caller.chain(),
@@ -179,6 +182,7 @@ impl Gateway {
     pub async fn wait(self: &Arc<Self>, id: ActionId, patience: Duration) -> Result<Heard, GatewayError> {
         let seat = self.waiting.sit(id);
         let end = tokio::time::Instant::now() + patience;
+        let mut tried = None;
         loop {
             let moved = seat.slot.moved.notified();
             tokio::pin!(moved);
@@ -192,10 +196,17 @@ impl Gateway {
                 if self.runner(summary.action.parts().point).is_none() {
                     return Ok(Heard::Approved);
                 }
-                // Somebody waits now who did not when it was approved.
-                tokio::spawn(Arc::clone(self).run_approved(id));
+                // Somebody waits now who did not when it was approved. What was refused stays refused until the
+                // approval or the directory moves; what failed may work in a while.
+                let now = tokio::time::Instant::now();
+                let stands = (summary.approval.case().version, self.store.directory().version());
+                if tried.is_none_or(|(before, at)| before != stands || now >= at + limits::TRY_AGAIN_EVERY) {
+                    tried = Some((stands, now));
+                    tokio::spawn(Arc::clone(self).run_approved(id));
+                }
             }
-            if tokio::time::timeout_at(end, moved).await.is_err() {
+            let look_again = tried.map_or(end, |(_, at)| end.min(at + limits::TRY_AGAIN_EVERY));
+            if tokio::time::timeout_at(look_again, moved).await.is_err() && tokio::time::Instant::now() >= end {
                 return Ok(Heard::Waiting);
             }
         }

@@ -110,7 +110,8 @@ impl Gateway {
     /// Seals the open segment and closes the store; what is running gets the given patience first.
     pub async fn stop(&self, patience: Duration) {
         let all = u32::try_from(limits::RUNS_AT_ONCE).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(patience, self.runs.acquire_many(all)).await;
+        // Held until the store is closed, so that nothing begins in between.
+        let _runs = tokio::time::timeout(patience, self.runs.acquire_many(all)).await;
         if let Err(error) = self.seal_activity(true).await {
             tracing::error!(%error, "the last activity segment was not sealed; the next start seals it");
         }

@@ -34,5 +34,11 @@ pub const SEGMENT_RECORDS: u64 = 65_536;
 pub const SEGMENT_AGE: Duration = Duration::from_secs(60);
 /// The most requests that one agent may have pending; more are refused until some are decided.
 pub const PENDING_PER_AGENT: usize = 20_000;
+/// How long somebody who waits for an approved action waits until it is tried again, where it could not be run.
+pub const TRY_AGAIN_EVERY: Duration = Duration::from_secs(5);
+/// How often recording what came of a run is tried before it is left to the next start.
+pub const SEAL_TRIES: usize = 5;
+/// How long a failed try to record what came of a run waits for the next.
+pub const SEAL_PAUSE: Duration = Duration::from_secs(1);
 /// The most people that one receipt names.
 pub const RECEIPT_PEOPLE: usize = 64;

@@ -24,7 +24,9 @@ impl Gateway {
         for _ in 0..limits::REDEEM_TRIES {
             let directory = self.store.directory();
             let summary = self.store.approval(id).await?;
-            let fresh = self.evaluate_again(&summary).await?;
+            // One version of the directory for policy and for the reviewers' standing: whoever leaves while this goes
+            // on is found when it is committed.
+            let fresh = self.evaluate_again(&summary, &directory).await?;
             let grant = GrantId::new(self.store.now(), &self.draw()?);
             let verifier = identity::DirectoryVerifier { directory: &directory, relying_party: &self.settings.relying_party };
             let permit = Permit::issue(
@@ -53,7 +55,7 @@ impl Gateway {
                 }
                 Err(refusal) => return Err(refusal.into()),
             };
-            let effect = Effect { directory: Some(fresh.directory), ..Effect::default() };
+            let effect = Effect { directory: Some(directory.version()), ..Effect::default() };
             match self.store.advance(id, Command::Redeem(permit), effect).await {
                 Ok(recorded) => {
                     let redemption = recorded.redemption().ok_or_else(|| {
@@ -68,19 +70,22 @@ impl Gateway {
         Err(GatewayError::Busy)
     }
 
-    /// Policy's answer now, over the recorded facts and today's history.
-    pub(crate) async fn evaluate_again(&self, summary: &Summary) -> Result<Evaluation, GatewayError> {
-        let directory = self.store.directory();
+    /// Policy's answer now, over this directory, the recorded facts and today's history.
+    pub(crate) async fn evaluate_again(
+        &self,
+        summary: &Summary,
+        directory: &Directory,
+    ) -> Result<Evaluation, GatewayError> {
         let action = &summary.action;
         let prior = self.store.prior(action.chain().caller, &summary.shape).await?;
         let facts = risk::facts(action.parts(), summary.approval.case().evaluation.facts.clone(), prior);
-        let (mut evaluation, _) = self.evaluate(action, facts, &directory)?;
+        let (mut evaluation, _) = self.evaluate(action, facts, directory)?;
         let mut deny = |id: &str, why: String| -> Result<(), GatewayError> {
             evaluation.decision = Decision::Deny;
             evaluation.rules = vec![DecidingRule { id: id.parse()?, why }];
             Ok(())
         };
-        if let Err(error) = still_known(action.chain(), &directory) {
+        if let Err(error) = still_known(action.chain(), directory) {
             deny("countersign.caller-gone", error.to_string())?;
         } else if let Some(runner) = self.runner(action.parts().point)
             && let Err(why) = runner.stands(action)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::Refusal;
 use domain::approval::{Approval, Command};
-use domain::commitment::Disclosure;
+use domain::commitment::{Disclosure, disclosed_root};
 use domain::digest::{Blob, Digest};
 use domain::entry;
 use domain::id::{ActionId, GroupName, PersonId, QuestionId};
@@ -240,19 +240,35 @@ impl Gateway {
         Ok(self.store.approval(id).await?)
     }
 
-    /// The payload whole, for a reviewer; that it was opened is logged, and lets them approve.
+    /// The payload whole, for a reviewer; that it was opened is logged, and lets them approve if it was opened
+    /// in the console.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], store failures.
     pub async fn open_payload(&self, id: ActionId, human: &Human) -> Result<Vec<Disclosure>, GatewayError> {
-        self.approval_for(id, human).await?;
-        let payload = self.store.payload(id).await?;
+        let summary = self.approval_for(id, human).await?;
+        let payload = self.payload_of(&summary).await?;
         let by = Principal::Person(human.person).to_string();
         let fields = vec![("by".to_owned(), by.into_bytes())];
         let draft = entry::Draft { kind: entry::Kind::Reveal, subject: Some(id.to_string()), fields };
         self.store.record(draft).await?;
+        // Whatever runs as its human can read the command line's session: that is no human's having seen it.
+        if self.require_console(human).is_err() {
+            return Ok(payload);
+        }
         let key = format!("opened/{id}/{}", human.person);
         self.store.keep(&key, b"1", Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS)).await?;
+        Ok(payload)
+    }
+
+    /// The payload as it is shown: all of what was asked for, each part open or erased, and nothing else.
+    pub(crate) async fn payload_of(&self, summary: &Summary) -> Result<Vec<Disclosure>, GatewayError> {
+        let payload = self.store.payload(summary.action.id()).await?;
+        if disclosed_root(&payload)? != summary.action.parts().payload {
+            tracing::error!(id = %summary.action.id(), "the stored payload does not match the action's digest");
+            metrics::counter!("countersign_alarms_total", "kind" => "altered-payload").increment(1);
+            return Err(domain::Malformed::Digest("the stored payload").into());
+        }
         Ok(payload)
     }
 
@@ -276,11 +292,12 @@ impl Gateway {
         Ok(())
     }
 
-    /// The asker takes their question back.
+    /// The asker takes their question back, in the console: what it kept from running may run then.
     ///
     /// # Errors
-    /// The domain's refusal.
+    /// The domain's refusal; [`GatewayError::Forbidden`] elsewhere.
     pub async fn withdraw(&self, id: ActionId, human: &Human, question: QuestionId) -> Result<(), GatewayError> {
+        self.require_console(human)?;
         self.approval_for(id, human).await?;
         let command = Command::Withdraw { question, by: human.person };
         self.store.advance(id, command, Effect::default()).await?;

@@ -8,7 +8,7 @@ use domain::id::ActionId;
 use domain::outcome::Outcome;
 
 use crate::ports::{Ran, RunResult};
-use crate::{Gateway, GatewayError};
+use crate::{Gateway, GatewayError, limits};
 
 impl Gateway {
     /// Redeems an approved action and runs it. Any number of these may race: one redeems.
@@ -32,8 +32,14 @@ impl Gateway {
         let Some(runner) = self.runner(summary.action.parts().point) else { return Ok(()) };
         let payload = self.whole_payload(&summary.action).await?;
         let (redemption, summary) = self.redeem(id).await?;
-        let Ran { outcome, result } = runner.run(redemption, &summary.action, &payload).await;
-        self.seal(id, outcome, result).await
+        let action = summary.action;
+        let running = tokio::spawn(async move { runner.run(redemption, &action, &payload).await });
+        let Ran { outcome, result } = running.await.unwrap_or_else(|error| {
+            tracing::error!(%id, %error, "the run broke off");
+            let outcome = Outcome::unknown("the run broke off in the gateway; look at the target");
+            Ran { outcome, result: RunResult::Nothing }
+        });
+        self.seal(id, outcome, result, limits::SEAL_TRIES).await
     }
 
     /// The payload in full, held against the action's root: altered or erased bytes never run.
@@ -95,6 +101,6 @@ impl Gateway {
             return Err(GatewayError::Forbidden("the gateway saw itself what came of this action".to_owned()));
         }
         let outcome = Outcome::new(ending, domain::outcome::Witnessed::Reported, detail);
-        self.seal(id, outcome, RunResult::Nothing).await
+        self.seal(id, outcome, RunResult::Nothing, 1).await
     }
 }

@@ -15,8 +15,8 @@ impl Gateway {
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), GatewayError> {
         for segment in self.activity.recover()? {
             tracing::warn!(file = segment.file, records = segment.records, "sealing a segment that was left open");
-            self.store.record(segment.entry()?).await?;
         }
+        self.record_segments().await?;
         for summary in self.all_in("executing").await? {
             // Somebody who runs an action themself may still report.
             if self.runner(summary.action.parts().point).is_none() {
@@ -48,6 +48,7 @@ impl Gateway {
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "wakes were missed: looking at everything");
                     self.waiting.wake_all();
+                    tokio::spawn(Arc::clone(&self).ask_policy_again());
                     if let Err(error) = self.run_what_is_approved().await {
                         tracing::error!(%error, "could not look for approved actions");
                     }
@@ -83,7 +84,8 @@ impl Gateway {
                 }
             };
             for summary in standing {
-                let asked = match self.evaluate_again(&summary).await {
+                let directory = self.store.directory();
+                let asked = match self.evaluate_again(&summary, &directory).await {
                     Ok(fresh) => self.reevaluate(&summary, fresh).await,
                     Err(error) => Err(error),
                 };
@@ -113,7 +115,8 @@ impl Gateway {
             match self.store.advance(id, Command::Expire, Effect::default()).await {
                 // Somebody was quicker: decided it, or expired it.
                 Ok(_) | Err(StoreError::Refused(_)) => {}
-                Err(error) => return Err(error.into()),
+                // One that does not read back holds up none of the others.
+                Err(error) => tracing::error!(%id, %error, "could not expire what has lapsed"),
             }
         }
         let now = self.store.now();

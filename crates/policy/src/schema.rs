@@ -12,7 +12,7 @@ use crate::LoadError;
 pub const CONFIG_TARGET: &str = "countersign";
 /// The environment of such changes. It does not say production, so that rules on production, and solo
 /// evaluation's refusal of production, do not catch the deployment's own set-up by accident.
-pub const CONFIG_ENVIRONMENT: &str = "countersign";
+pub const CONFIG_ENVIRONMENT: &str = "control";
 
 const TYPES: &str = include_str!("schema.cedarschema");
 

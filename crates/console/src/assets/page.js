@@ -17,12 +17,13 @@ function length(ms) {
   return m ? two(m, 'min', s % 60, 's') : `${s} s`;
 }
 
-// The largest unit, of a time that is over.
+// How long ago, in the largest unit.
 function past(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
+  if (s < 5) return 'just now';
+  if (s < 60) return `${s} s ago`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ago`;
+  return s < 172800 ? `${Math.floor(s / 3600)} h ago` : `${Math.floor(s / 86400)} d ago`;
 }
 
 function tick() {
@@ -32,7 +33,7 @@ function tick() {
     set(time, length(left));
     time.toggleAttribute('data-soon', left < 120_000);
   }
-  for (const time of document.querySelectorAll('time[data-since]')) set(time, `${past(now - Number(time.dataset.since))} ago`);
+  for (const time of document.querySelectorAll('time[data-since]')) set(time, past(now - Number(time.dataset.since)));
 }
 
 function set(element, text) {

@@ -79,7 +79,7 @@ fn stage(view: &View) -> Markup {
                             Witnessed::Reported => "as the caller reports",
                         }
                         " · " (words::ago(*at, now))
-                        @if outcome.result.is_some() { " · the result had " (words::size(outcome.bytes)) }
+                        @if outcome.bytes > 0 { " · the result had " (words::size(outcome.bytes)) }
                     }
                     @if outcome.ending == Ending::Unknown {
                         p { "The gateway lost sight of it between start and answer, and never runs it again. Look at the target itself." }

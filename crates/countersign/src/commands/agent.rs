@@ -65,7 +65,11 @@ pub(crate) enum Agent {
 pub(crate) async fn run(agent: &Agent, context: &Context) -> anyhow::Result<Ending> {
     match agent {
         Agent::Token { file } => return token(file, context).await,
-        Agent::New { .. } | Agent::List { .. } | Agent::Disable { .. } | Agent::Rekey { .. } | Agent::Sponsor { .. } => {}
+        Agent::New { .. }
+        | Agent::List { .. }
+        | Agent::Disable { .. }
+        | Agent::Rekey { .. }
+        | Agent::Sponsor { .. } => {}
     }
     let client = context.signed_in()?;
     match agent {
@@ -87,7 +91,8 @@ pub(crate) async fn run(agent: &Agent, context: &Context) -> anyhow::Result<Endi
             propose::propose(context, &client, Method::DELETE, &path, None, &what).await
         }
         Agent::Sponsor { agent, person: who } => {
-            let (found, sponsor) = (lookup::agent(&client, agent).await?, lookup::person(&client, who).await?);
+            let (found, sponsor) =
+                (lookup::agent(&client, agent).await?, lookup::person(&client, who).await?);
             let what = format!("make {} the sponsor of {}", person::name(&sponsor), person::name(&found));
             let path = format!("/v1/agents/{}/sponsor", lookup::id(&found));
             let body = json!({ "sponsor": lookup::id(&sponsor) });
@@ -110,7 +115,8 @@ async fn new(
     let body = json!({ "name": name, "sponsor": lookup::id(&sponsor), "key": key.public() });
     let proposal = propose::send(client, Method::POST, "/v1/agents", Some(&body)).await?;
     let subject = proposal.get("subject").and_then(Value::as_str).unwrap_or_default();
-    let id: AgentId = subject.strip_prefix("agent:").unwrap_or(subject).parse().context("the answer names no agent")?;
+    let id: AgentId =
+        subject.strip_prefix("agent:").unwrap_or(subject).parse().context("the answer names no agent")?;
     keep(&key, id, name, &path, client).await?;
     let ending = propose::say(context, &proposal, &format!("add the agent {}", one_line(name)));
     if !context.output.json {
@@ -119,7 +125,12 @@ async fn new(
     Ok(ending)
 }
 
-async fn rekey(agent: &str, output: Option<&Path>, client: &Client, context: &Context) -> anyhow::Result<Ending> {
+async fn rekey(
+    agent: &str,
+    output: Option<&Path>,
+    client: &Client,
+    context: &Context,
+) -> anyhow::Result<Ending> {
     let found = lookup::agent(client, agent).await?;
     let name = found.get("name").and_then(Value::as_str).unwrap_or_default();
     let path = key_path(name, output)?;
@@ -139,21 +150,32 @@ async fn rekey(agent: &str, output: Option<&Path>, client: &Client, context: &Co
 fn key_path(name: &str, output: Option<&Path>) -> anyhow::Result<PathBuf> {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
     let path = output.map_or_else(
-        || PathBuf::from(format!("{}.agent.json", name.chars().map(plain).collect::<String>().trim_start_matches('.'))),
+        || {
+            PathBuf::from(format!(
+                "{}.agent.json",
+                name.chars().map(plain).collect::<String>().trim_start_matches('.')
+            ))
+        },
         Path::to_owned,
     );
     if path.exists() {
-        bail!("`{}` stands already and is not replaced; move it away, or name another file with `-o`", path.display());
+        bail!(
+            "`{}` stands already and is not replaced; move it away, or name another file with `-o`",
+            path.display()
+        );
     }
     Ok(path)
 }
 
 async fn keep(key: &NewKey, id: AgentId, name: &str, path: &Path, client: &Client) -> anyhow::Result<()> {
     let info = client.get("/v1/info").await?;
-    let origin = info.get("origin").and_then(Value::as_str).context("the gateway does not say which deployment it is")?;
-    key.file(id, name, client.url(), origin)
-        .write(path)
-        .with_context(|| format!("the proposal stands but its key is lost; run `countersign agent rekey {id}`"))
+    let origin = info
+        .get("origin")
+        .and_then(Value::as_str)
+        .context("the gateway does not say which deployment it is")?;
+    key.file(id, name, client.url(), origin).write(path).with_context(|| {
+        format!("the proposal stands but its key is lost; run `countersign agent rekey {id}`")
+    })
 }
 
 async fn token(file: &Path, context: &Context) -> anyhow::Result<Ending> {

@@ -30,9 +30,13 @@ pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<
     let card = approval.get("card").cloned().unwrap_or_default();
     let wanted = options.question.to_lowercase();
     let known: Vec<&str> = lookup::list(&card, "questions").map(lookup::id).collect();
-    let fits: Vec<&&str> = known.iter().filter(|id| id.starts_with(&wanted) || id.ends_with(&wanted)).collect();
+    let fits: Vec<&&str> =
+        known.iter().filter(|id| id.starts_with(&wanted) || id.ends_with(&wanted)).collect();
     let [question] = fits.as_slice() else {
-        bail!("`{}` is no one question of this request; `countersign show {id}` lists them", one_line(&wanted));
+        bail!(
+            "`{}` is no one question of this request; `countersign show {id}` lists them",
+            one_line(&wanted)
+        );
     };
     let body = json!({ "question": question, "text": options.text });
     let answer = client.send(Method::POST, &format!("/v1/approvals/{id}/answers"), Some(&body), &[]).await?;

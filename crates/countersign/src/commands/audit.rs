@@ -157,8 +157,12 @@ async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending>
     let text = String::from_utf8(domain::canonical::write(&receipt)?)?;
     match &options.output {
         Some(path) => {
-            std::fs::write(path, text + "\n").with_context(|| format!("cannot write `{}`", path.display()))?;
-            note(&format!("wrote `{0}`; verify it with `countersign audit verify {0} --log-key …`", path.display()));
+            std::fs::write(path, text + "\n")
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            note(&format!(
+                "wrote `{0}`; verify it with `countersign audit verify {0} --log-key …`",
+                path.display()
+            ));
         }
         None => context.output.line(&text),
     }
@@ -190,7 +194,9 @@ async fn log(context: &Context) -> anyhow::Result<Ending> {
     if context.output.json {
         context.output.json(&json!({ "size": head.size, "time": head.time, "checkpoint": head.checkpoint }));
     } else {
-        context.output.line(&context.output.paint("the log holds: every entry hashes to what was signed", Tone::Good));
+        context
+            .output
+            .line(&context.output.paint("the log holds: every entry hashes to what was signed", Tone::Good));
         context.output.pairs(&[
             ("entries", head.size.to_string().into()),
             ("last", when(head.time).into()),

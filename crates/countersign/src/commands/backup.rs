@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use gateway::store::{Ledger as _, Store as _};
 use gateway::store::embedded;
+use gateway::store::{Ledger as _, Store as _};
 use serde_json::json;
 
 use super::Context;
@@ -59,7 +59,9 @@ async fn create(file: &Path, context: &Context) -> anyhow::Result<Ending> {
     store.close(CLOSE_PATIENCE).await;
     let head = made?;
     if context.output.json {
-        context.output.json(&json!({ "file": file.display().to_string(), "size": head.size, "time": head.time }));
+        context
+            .output
+            .json(&json!({ "file": file.display().to_string(), "size": head.size, "time": head.time }));
     } else {
         let said = format!("wrote `{}`: {} entries, the last {}", file.display(), head.size, when(head.time));
         context.output.line(&context.output.paint(&said, Tone::Good));
@@ -93,7 +95,9 @@ async fn restore(file: &Path, accept_loss: Option<String>, context: &Context) ->
     );
     context.output.line(&context.output.paint(&said, Tone::Good));
     if let Some(loss) = restored.loss {
-        context.output.line(&context.output.paint(&format!("The log says so from now on: {loss}"), Tone::Warn));
+        context
+            .output
+            .line(&context.output.paint(&format!("The log says so from now on: {loss}"), Tone::Warn));
     }
     Ok(Ending::Fine)
 }

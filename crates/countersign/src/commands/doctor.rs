@@ -9,8 +9,8 @@ use std::time::Duration;
 use domain::directory::Directory;
 use domain::id::CredentialRef;
 use gateway::store::{Directories as _, Ledger as _, Store as _};
-use policy::{PolicySet, Severity};
 use points::http::config::Route;
+use policy::{PolicySet, Severity};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -93,7 +93,10 @@ impl Report {
 
     fn end(&self) -> Ending {
         if self.output.json {
-            let lines = self.lines.iter().map(|line| json!({ "state": line.state.word(), "what": line.what, "said": line.said }));
+            let lines = self
+                .lines
+                .iter()
+                .map(|line| json!({ "state": line.state.word(), "what": line.what, "said": line.said }));
             self.output.json(&lines.collect());
         }
         match self.lines.iter().map(|line| line.state).max() {
@@ -136,7 +139,9 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Ending> {
 
 fn public_url(config: &Config, report: &mut Report) {
     match identity::relying_party(&config.public_url) {
-        Ok(party) => report.ok("public_url", format!("`{}`: passkeys belong to `{}`", config.public_url, party.id)),
+        Ok(party) => {
+            report.ok("public_url", format!("`{}`: passkeys belong to `{}`", config.public_url, party.id))
+        }
         Err(error) => report.fail("public_url", error.to_string()),
     }
 }
@@ -144,17 +149,26 @@ fn public_url(config: &Config, report: &mut Report) {
 fn keys_are_private(config: &Config, report: &mut Report) {
     let folder = &config.keys.folder;
     if !folder.exists() {
-        return report.warn("keys", format!("`{}` is not there yet; the first `countersign up` makes it", folder.display()));
+        return report.warn(
+            "keys",
+            format!("`{}` is not there yet; the first `countersign up` makes it", folder.display()),
+        );
     }
     let names = ["log.key", "seal.key", "retry.key", "token.key"];
     let missing: Vec<_> = names.iter().filter(|name| !folder.join(name).exists()).copied().collect();
     if !missing.is_empty() && up::database(config).exists() {
-        let said = format!("{} missing from `{}`; restore from your copy of the keys", missing.join(", "), folder.display());
+        let said = format!(
+            "{} missing from `{}`; restore from your copy of the keys",
+            missing.join(", "),
+            folder.display()
+        );
         return report.fail("keys", said);
     }
-    let open = names.iter().map(|name| folder.join(name)).filter(|path| path.exists()).find_map(|path| {
-        keys::check_private(&path).err()
-    });
+    let open = names
+        .iter()
+        .map(|name| folder.join(name))
+        .filter(|path| path.exists())
+        .find_map(|path| keys::check_private(&path).err());
     match open {
         Some(error) => report.fail("keys", format!("{error:#}")),
         None => report.ok("keys", format!("in `{}`, readable by you alone", folder.display())),
@@ -183,7 +197,10 @@ async fn addresses(config: &Config, answered: bool, report: &mut Report) {
             (Ok(_), _) => report.ok(what, format!("{name} {address} is free")),
             (Err(_), true) => report.ok(what, format!("{name} {address} is taken, and a gateway runs")),
             (Err(error), false) => {
-                report.fail(what, format!("{name} {address} cannot be used: {error}; free it or set `listen.{name}`"));
+                report.fail(
+                    what,
+                    format!("{name} {address} cannot be used: {error}; free it or set `listen.{name}`"),
+                );
             }
         }
     }
@@ -194,10 +211,16 @@ async fn store(config: &Config, context: &Context, answered: bool, report: &mut 
     if !database.exists() {
         let lost = config.keys.folder.join("log.key").exists() && up::anchor(config).exists();
         if lost {
-            let said = format!("`{}` is gone, and its keys are here; run `countersign backup restore FILE`", database.display());
+            let said = format!(
+                "`{}` is gone, and its keys are here; run `countersign backup restore FILE`",
+                database.display()
+            );
             report.fail("store", said);
         } else {
-            report.warn("store", format!("`{}` is not there yet; the first `countersign up` makes it", database.display()));
+            report.warn(
+                "store",
+                format!("`{}` is not there yet; the first `countersign up` makes it", database.display()),
+            );
         }
         return None;
     }
@@ -215,9 +238,13 @@ async fn store(config: &Config, context: &Context, answered: bool, report: &mut 
     report.ok("store", format!("`{}` opens", database.display()));
     match waiting("reading the whole log", opened.store.audit()).await {
         Ok(head) => {
-            report.ok("log", format!("{} entries hash to what was signed, the last {}", head.size, when(head.time)));
+            report.ok(
+                "log",
+                format!("{} entries hash to what was signed, the last {}", head.size, when(head.time)),
+            );
         }
-        Err(error) => report.fail("log", format!("{error}; stop, keep a copy of everything, and find out who changed it")),
+        Err(error) => report
+            .fail("log", format!("{error}; stop, keep a copy of everything, and find out who changed it")),
     }
     let known = Known {
         directory: Directory::clone(&opened.store.directory()),
@@ -252,7 +279,8 @@ fn clock(known: Option<&Known>, report: &mut Report) {
             report.fail("clock", format!("this machine believes it is {}; set its clock", when(now)));
         }
         Some(head) if head.micros() > now.micros().saturating_add(CLOCK_TOLERANCE_MICROS) => {
-            let said = format!("the log's last entry is {} by this machine's clock; set the clock", relative(head));
+            let said =
+                format!("the log's last entry is {} by this machine's clock; set the clock", relative(head));
             report.fail("clock", said);
         }
         Some(_) | None => report.ok("clock", format!("{} on this machine", when(now))),
@@ -276,21 +304,33 @@ async fn routes(directory: &Directory, config: &Config, report: &mut Report) {
         let place = format!("{}:{}", upstream.authority().host(), upstream.port());
         match tokio::time::timeout(UPSTREAM_PATIENCE, TcpStream::connect(&place)).await {
             Ok(Ok(_)) => report.ok("route", format!("`{name}` reaches {place}")),
-            Ok(Err(error)) => report.warn("route", format!("`{name}` does not reach {place}: {error}; start it, or correct `upstream`")),
-            Err(_) => report.warn("route", format!("`{name}` does not reach {place}: no answer; look at the network, or correct `upstream`")),
+            Ok(Err(error)) => report.warn(
+                "route",
+                format!("`{name}` does not reach {place}: {error}; start it, or correct `upstream`"),
+            ),
+            Err(_) => report.warn(
+                "route",
+                format!(
+                    "`{name}` does not reach {place}: no answer; look at the network, or correct `upstream`"
+                ),
+            ),
         }
     }
     if !any {
         report.warn("route", "there is none; set one with `countersign route set FILE.toml`");
     }
     for secret in wanted.iter().filter(|secret| !config.secrets.contains_key(*secret)) {
-        report.fail("secrets", format!("a route wants `{secret}`; name it under `[secrets]` in countersign.toml"));
+        report.fail(
+            "secrets",
+            format!("a route wants `{secret}`; name it under `[secrets]` in countersign.toml"),
+        );
     }
 }
 
 fn policy(directory: &Directory, report: &mut Report) {
     let Some(document) = directory.policy() else {
-        return report.warn("policy", "none is applied, so everything is denied; run `countersign policy apply FILE`");
+        return report
+            .warn("policy", "none is applied, so everything is denied; run `countersign policy apply FILE`");
     };
     let set = match PolicySet::load(&document.text) {
         Ok(set) => set,
@@ -310,7 +350,13 @@ fn policy(directory: &Directory, report: &mut Report) {
         calm = false;
     }
     if calm {
-        report.ok("policy", format!("{} rules; every hold can be lifted", set.rules().filter(|rule| rule.line.is_some()).count()));
+        report.ok(
+            "policy",
+            format!(
+                "{} rules; every hold can be lifted",
+                set.rules().filter(|rule| rule.line.is_some()).count()
+            ),
+        );
     }
 }
 
@@ -318,7 +364,10 @@ fn people(directory: &Directory, report: &mut Report) {
     let enrolled = directory.active_people().filter(|person| !person.keys.is_empty()).count();
     match enrolled {
         0 => report.warn("people", "nobody has a passkey yet; open the link that `countersign up` prints"),
-        1 => report.warn("people", "one person is all there is: receipts say `separation: none`; invite a second one"),
+        1 => report.warn(
+            "people",
+            "one person is all there is: receipts say `separation: none`; invite a second one",
+        ),
         more => report.ok("people", format!("{more} with passkeys")),
     }
 }

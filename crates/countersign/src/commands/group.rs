@@ -39,7 +39,11 @@ pub(crate) async fn run(group: &Group, context: &Context) -> anyhow::Result<Endi
     };
     let found = lookup::person(&client, who).await?;
     let name = person::name(&found);
-    let what = if method == Method::PUT { format!("add {name} to {group}") } else { format!("take {name} out of {group}") };
+    let what = if method == Method::PUT {
+        format!("add {name} to {group}")
+    } else {
+        format!("take {name} out of {group}")
+    };
     let path = format!("/v1/groups/{group}/members/{}", lookup::id(&found));
     propose::propose(context, &client, method, &path, None, &what).await
 }
@@ -55,7 +59,8 @@ fn list(context: &Context, answer: &Value) -> anyhow::Result<Ending> {
         context.output.json(&serde_json::to_value(groups)?);
         return Ok(Ending::Fine);
     }
-    let rows: Vec<_> = groups.iter().map(|(group, names)| vec![(*group).into(), names.join(", ").into()]).collect();
+    let rows: Vec<_> =
+        groups.iter().map(|(group, names)| vec![(*group).into(), names.join(", ").into()]).collect();
     context.output.table(&["group", "members"], &rows, "no group has members yet");
     Ok(Ending::Fine)
 }

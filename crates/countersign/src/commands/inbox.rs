@@ -26,7 +26,8 @@ pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<
         return Ok(Ending::Fine);
     }
     let rows: Vec<_> = lookup::list(&page, "approvals").map(row).collect();
-    let headings = ["id", "state", "verb", "resource", "in", "asked by", "risk", "approvals", "expires", "you"];
+    let headings =
+        ["id", "state", "verb", "resource", "in", "asked by", "risk", "approvals", "expires", "you"];
     context.output.table(&headings, &rows, "nothing waits for people");
     if page.get("next").is_some_and(|next| !next.is_null()) {
         note("there are more; see `--limit`");

@@ -39,7 +39,8 @@ pub(crate) async fn login(options: &Options, context: &Context) -> anyhow::Resul
 /// Shows a code, waits until a human has confirmed it in the console, and keeps the session.
 pub(crate) async fn sign_in(client: &Client, open: bool, say: impl Fn(&str)) -> anyhow::Result<Client> {
     let begun = client.send(Method::POST, "/v1/cli-logins", None, &[]).await?;
-    let text = |name: &str| begun.get(name).and_then(Value::as_str).context("the gateway's answer is not whole");
+    let text =
+        |name: &str| begun.get(name).and_then(Value::as_str).context("the gateway's answer is not whole");
     let (code, url, secret) = (text("code")?, text("url")?, text("secret")?);
     say(&format!("Open {}", one_line(url)));
     say(&format!("and confirm this code: {}", one_line(code)));

@@ -104,11 +104,20 @@ fn named<'a>(
     }
     let ids = active.clone().map(id);
     let found = one(what, who, ids, &format!("{listing} shows them"))?;
-    active.clone().find(|row| id(row) == found).cloned().ok_or_else(|| anyhow::anyhow!("there is no such {what}"))
+    active
+        .clone()
+        .find(|row| id(row) == found)
+        .cloned()
+        .ok_or_else(|| anyhow::anyhow!("there is no such {what}"))
 }
 
 /// The one id of which this is the whole, the beginning or the end.
-fn one<'a>(what: &str, part: &str, known: impl Iterator<Item = &'a str>, next: &str) -> anyhow::Result<String> {
+fn one<'a>(
+    what: &str,
+    part: &str,
+    known: impl Iterator<Item = &'a str>,
+    next: &str,
+) -> anyhow::Result<String> {
     let wanted = part.to_lowercase();
     let long_enough = wanted.chars().count() >= PART_LENGTH;
     let fits = |id: &&str| long_enough && (id.starts_with(&wanted) || id.ends_with(&wanted));
@@ -116,7 +125,9 @@ fn one<'a>(what: &str, part: &str, known: impl Iterator<Item = &'a str>, next: &
     match found.as_slice() {
         [only] => Ok((*only).to_owned()),
         [] => bail!("there is no {what} `{}` that you may see; {next}", one_line(part)),
-        several => bail!(Usage(format!("`{}` is {} of them; give more of the id", one_line(part), several.len()))),
+        several => {
+            bail!(Usage(format!("`{}` is {} of them; give more of the id", one_line(part), several.len())))
+        }
     }
 }
 
@@ -139,7 +150,8 @@ mod tests {
     #[test]
     fn a_part_names_one_or_nobody() {
         let ids = ["0190aaaa-1111", "0190aaaa-2222", "0190bbbb-3333"];
-        let check = |part: &str| one("request", part, ids.into_iter(), "look").map_err(|error| error.to_string());
+        let check =
+            |part: &str| one("request", part, ids.into_iter(), "look").map_err(|error| error.to_string());
         assert_eq!(check("2222").as_deref(), Ok("0190aaaa-2222"));
         assert_eq!(check("0190B").as_deref(), Ok("0190bbbb-3333"));
         assert_eq!(check("0190a").unwrap_err(), "`0190a` is 2 of them; give more of the id");

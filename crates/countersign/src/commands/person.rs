@@ -5,8 +5,9 @@ use domain::time::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Context, lookup, propose};
+use super::{Context, browser, lookup, propose};
 use crate::cli::Ending;
+use crate::client::Client;
 use crate::output::{Tone, note, one_line, when};
 
 #[derive(Debug, Subcommand)]
@@ -22,10 +23,13 @@ pub(crate) enum Person {
         /// Their name, as cards show it
         name: String,
     },
-    /// Print a one-time link at which a person enrols their first passkey
+    /// Open the page that makes a person's one-time link, at which they enrol their first passkey
     Invite {
         /// Who: their name, or their id
         who: String,
+        /// Print the page's address, and open no browser
+        #[arg(long)]
+        no_open: bool,
     },
     /// Let a person do nothing any more: sessions end, keys sign no more
     Deactivate {
@@ -49,25 +53,14 @@ pub(crate) async fn run(person: &Person, context: &Context) -> anyhow::Result<En
         Person::Add { name } => {
             let body = json!({ "name": name });
             let what = format!("add {}", one_line(name));
-            let ending = propose::propose(context, &client, Method::POST, "/v1/people", Some(&body), &what).await?;
+            let ending =
+                propose::propose(context, &client, Method::POST, "/v1/people", Some(&body), &what).await?;
             if ending == Ending::Fine && !context.output.json {
                 note(&format!("invite them with `countersign person invite '{}'`", one_line(name)));
             }
             Ok(ending)
         }
-        Person::Invite { who } => {
-            let person = lookup::person(&client, who).await?;
-            let path = format!("/v1/people/{}/invite", lookup::id(&person));
-            let answer = propose::send(&client, Method::POST, &path, None).await?;
-            match answer.get("url").and_then(Value::as_str).filter(|_| !context.output.json) {
-                Some(url) => {
-                    context.output.line(&one_line(url));
-                    note("It is good for an hour, once. Hand it over in a way that reaches nobody else.");
-                }
-                None => context.output.json(&answer),
-            }
-            Ok(Ending::Fine)
-        }
+        Person::Invite { who, no_open } => invite(who, *no_open, &client, context).await,
         Person::Deactivate { who } => {
             let person = lookup::person(&client, who).await?;
             let what = format!("deactivate {}", name(&person));
@@ -75,6 +68,24 @@ pub(crate) async fn run(person: &Person, context: &Context) -> anyhow::Result<En
             propose::propose(context, &client, Method::DELETE, &path, None, &what).await
         }
     }
+}
+
+/// Who holds such a link becomes its person, and whatever runs as this user can read this command line's session:
+/// so the link is made in the console, with a passkey.
+async fn invite(who: &str, no_open: bool, client: &Client, context: &Context) -> anyhow::Result<Ending> {
+    let person = lookup::person(client, who).await?;
+    let info = client.get("/v1/info").await?;
+    let console = info.get("public_url").and_then(Value::as_str).unwrap_or(client.url());
+    let url = format!("{}/people", one_line(console));
+    if context.output.json {
+        context.output.json(&json!({ "person": person, "url": url }));
+    } else {
+        context.output.line(&format!("Make the link for {} with your passkey at {url}", name(&person)));
+    }
+    if !no_open {
+        browser::open(&url);
+    }
+    Ok(Ending::Fine)
 }
 
 /// A row's name, as a line shows it.

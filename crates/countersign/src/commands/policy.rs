@@ -126,14 +126,17 @@ async fn check(file: &Path, offline: bool, context: &Context) -> anyhow::Result<
     let client = context.signed_in()?;
     let findings = if offline || !client.has_bearer() {
         if !offline {
-            note("nobody is signed in, so the policy is checked by itself; `countersign login` to hold it against your people");
+            note(
+                "nobody is signed in, so the policy is checked by itself; `countersign login` to hold it against your people",
+            );
         }
         match load(&text) {
             Ok(set) => findings(&set, &imagined(&set)),
             Err(findings) => findings,
         }
     } else {
-        let answer = client.send(Method::POST, "/v1/policy/check", Some(&json!({ "text": text })), &[]).await?;
+        let answer =
+            client.send(Method::POST, "/v1/policy/check", Some(&json!({ "text": text })), &[]).await?;
         lookup::list(&answer, "findings").cloned().collect()
     };
     Ok(say(&findings, file, context.output))
@@ -196,7 +199,9 @@ fn imagined(set: &PolicySet) -> Directory {
 }
 
 fn say(findings: &[Value], file: &Path, output: Output) -> Ending {
-    let text = |finding: &Value, name: &str| finding.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |finding: &Value, name: &str| {
+        finding.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let wrong = findings.iter().any(|finding| text(finding, "severity") == "error");
     let ending = if wrong { Ending::No } else { Ending::Fine };
     if output.json {
@@ -215,7 +220,8 @@ fn say(findings: &[Value], file: &Path, output: Output) -> Ending {
         for number in [number("line"), number("column")].into_iter().flatten() {
             place.push_str(&format!(":{number}"));
         }
-        let rule = finding.get("rule").and_then(Value::as_str).map(|rule| format!(" `{rule}`")).unwrap_or_default();
+        let rule =
+            finding.get("rule").and_then(Value::as_str).map(|rule| format!(" `{rule}`")).unwrap_or_default();
         let said = one_line(&format!("{rule} {}", text(finding, "message")));
         output.line(&format!("{place}: {}:{said}", output.paint(&severity, tone)));
     }
@@ -228,7 +234,8 @@ fn say(findings: &[Value], file: &Path, output: Output) -> Ending {
 
 fn test(files: &[PathBuf], policy: Option<&Path>, output: Output) -> anyhow::Result<Ending> {
     let is_cedar = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "cedar");
-    let named: Vec<&Path> = policy.into_iter().chain(files.iter().filter(is_cedar).map(PathBuf::as_path)).collect();
+    let named: Vec<&Path> =
+        policy.into_iter().chain(files.iter().filter(is_cedar).map(PathBuf::as_path)).collect();
     let [policy] = named.as_slice() else {
         bail!(Usage("name one policy, as `--policy FILE.cedar`, and its cases".to_owned()));
     };
@@ -254,7 +261,9 @@ fn test(files: &[PathBuf], policy: Option<&Path>, output: Output) -> anyhow::Res
             let (word, tone) = if result.passed() { ("ok  ", Tone::Good) } else { ("FAIL", Tone::Bad) };
             output.line(&format!("{}  {}", output.paint(word, tone), one_line(&result.name)));
             if !result.passed() {
-                for line in result.differences.iter().chain([&result.explanation]).flat_map(|text| text.lines()) {
+                for line in
+                    result.differences.iter().chain([&result.explanation]).flat_map(|text| text.lines())
+                {
                     output.line(&format!("      {}", one_line(line)));
                 }
             }
@@ -286,13 +295,15 @@ async fn explain(id: &str, context: &Context) -> anyhow::Result<Ending> {
 fn last_evaluation(receipt: &Receipt) -> Option<Evaluation> {
     let fields = receipt.entries.iter().flat_map(|entry| &entry.fields);
     let events = fields.filter_map(|field| match field {
-        Disclosure::Open(open) if open.path == "event" => domain::canonical::read::<Event>(&open.value.0).ok(),
+        Disclosure::Open(open) if open.path == "event" => {
+            domain::canonical::read::<Event>(&open.value.0).ok()
+        }
         Disclosure::Open(_) | Disclosure::Withheld(_) => None,
     });
     let evaluations = events.filter_map(|event| match event {
-        Event::Requested { evaluation, .. } | Event::Reevaluated { evaluation } | Event::Redeemed { evaluation, .. } => {
-            Some(evaluation)
-        }
+        Event::Requested { evaluation, .. }
+        | Event::Reevaluated { evaluation }
+        | Event::Redeemed { evaluation, .. } => Some(evaluation),
         Event::Reviewed { .. }
         | Event::Asked { .. }
         | Event::Answered { .. }

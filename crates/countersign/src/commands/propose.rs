@@ -25,7 +25,12 @@ pub(crate) async fn propose(
 }
 
 /// Sends what needs a passkey that was used just now. At a terminal, one that was not is asked for at once.
-pub(crate) async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+pub(crate) async fn send(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Value> {
     let first = client.send(method.clone(), path, body, &[]).await;
     match first {
         Ok(answer) => Ok(answer),

@@ -100,7 +100,9 @@ async fn ask(
         loop {
             match client.send(Method::POST, "/v1/actions", Some(body), &headers).await {
                 Err(ClientError::Refused(refused)) if refused.code == "approval-pending" => {}
-                Err(ClientError::Refused(refused)) if refused.code == "busy" => tokio::time::sleep(PAUSE).await,
+                Err(ClientError::Refused(refused)) if refused.code == "busy" => {
+                    tokio::time::sleep(PAUSE).await
+                }
                 other => return other,
             }
         }

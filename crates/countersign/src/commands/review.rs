@@ -19,6 +19,18 @@ pub(crate) enum Verdict {
     Ask,
 }
 
+impl Verdict {
+    /// Whether a request in this state has become what the reviewer said.
+    fn met_by(self, state: &str) -> Ending {
+        match (self, state) {
+            (Self::Approve, "approved" | "executing" | "finished")
+            | (Self::Deny, "denied")
+            | (Self::Ask, "pending") => Ending::Fine,
+            _ => Ending::No,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The request: its id, or the beginning or end of it
@@ -35,15 +47,17 @@ pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) 
     let client = context.signed_in()?;
     let id = lookup::approval(&client, &options.id).await?;
     let approval = client.get(&format!("/v1/approvals/{id}")).await?;
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (state, url) = (text(&approval, "state"), text(&approval, "approval_url"));
-    if !matches!(state.as_str(), "pending" | "approved") {
+    let decides = state == "pending" || (verdict == Verdict::Deny && state == "approved");
+    if !decides {
         if context.output.json {
             context.output.json(&approval);
         } else {
             context.output.line(&format!("the request is {} already", one_line(&state)));
         }
-        return Ok(Ending::No);
+        return Ok(verdict.met_by(&state));
     }
     let standing = approval.get("standing");
     let may = |name: &str| standing.and_then(|standing| standing.get(name)?.as_bool()).unwrap_or(false);
@@ -78,13 +92,11 @@ pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) 
     } else {
         let why = text(&moved, "why_not");
         let why = if why.is_empty() { String::new() } else { format!(": {}", one_line(&why)) };
-        context.output.line(&context.output.paint(&format!("{}{why}", one_line(&state)), Tone::of_state(&state)));
+        context
+            .output
+            .line(&context.output.paint(&format!("{}{why}", one_line(&state)), Tone::of_state(&state)));
     }
-    Ok(match (verdict, state.as_str()) {
-        (Verdict::Ask, "pending") | (Verdict::Approve, "approved" | "executing" | "finished") => Ending::Fine,
-        (Verdict::Deny, "denied") => Ending::Fine,
-        _ => Ending::No,
-    })
+    Ok(verdict.met_by(&state))
 }
 
 /// The request once it is decided; for a question, once anything has happened.

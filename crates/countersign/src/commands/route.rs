@@ -68,7 +68,8 @@ pub(crate) async fn run(route: &Route, context: &Context) -> anyhow::Result<Endi
                 context.output.json(&answer);
             } else {
                 let document = answer.get("document").unwrap_or(&Value::Null);
-                let parsed = Parsed::parse_json(&document.to_string()).context("the gateway is of another version")?;
+                let parsed =
+                    Parsed::parse_json(&document.to_string()).context("the gateway is of another version")?;
                 let text = toml::to_string(parsed.settings()).context("the route does not write as TOML")?;
                 context.output.line(text.trim_end());
             }
@@ -120,5 +121,9 @@ fn list(context: &Context, answer: &Value) {
         })
         .collect();
     let nothing = "there is no route yet; set one with `countersign route set FILE.toml`";
-    context.output.table(&["route", "in", "answers for", "upstream", "operations", "credential"], &rows, nothing);
+    context.output.table(
+        &["route", "in", "answers for", "upstream", "operations", "credential"],
+        &rows,
+        nothing,
+    );
 }

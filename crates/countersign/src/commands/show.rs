@@ -106,7 +106,13 @@ impl Sheet<'_> {
                     format!("{} {points:+}", text(reason, "why"))
                 })
                 .collect();
-            let tone = if score >= 70 { Tone::Bad } else if score >= 40 { Tone::Warn } else { Tone::Plain };
+            let tone = if score >= 70 {
+                Tone::Bad
+            } else if score >= 40 {
+                Tone::Warn
+            } else {
+                Tone::Plain
+            };
             let why = if why.is_empty() { String::new() } else { format!("  ({})", why.join(", ")) };
             self.pair("risk", Cell::toned(format!("{score} of 100{why}"), tone));
         }
@@ -163,7 +169,10 @@ impl Sheet<'_> {
                 }
                 if lines.len() > PART_LINES {
                     let more = lines.len() - PART_LINES;
-                    self.pair("", Cell::toned(format!("{more} more lines: see the console, or --json"), Tone::Warn));
+                    self.pair(
+                        "",
+                        Cell::toned(format!("{more} more lines: see the console, or --json"), Tone::Warn),
+                    );
                 }
             }
             (None, Some(base64)) => self.pair("", format!("{path} = base64 {base64}").into()),
@@ -229,11 +238,17 @@ impl Sheet<'_> {
             let withdrawn = question.get("withdrawn").and_then(Value::as_bool).unwrap_or(false);
             match shown(question.get("answer")) {
                 Some(answer) => {
-                    self.pair("answer", Cell::toned("in the caller's words, which nobody has checked", Tone::Dim));
+                    self.pair(
+                        "answer",
+                        Cell::toned("in the caller's words, which nobody has checked", Tone::Dim),
+                    );
                     self.quote(&answer);
                 }
                 None if withdrawn => self.pair("", Cell::toned("taken back", Tone::Dim)),
-                None => self.pair("", Cell::toned("open: nothing runs until it is answered or taken back", Tone::Warn)),
+                None => self.pair(
+                    "",
+                    Cell::toned("open: nothing runs until it is answered or taken back", Tone::Warn),
+                ),
             }
         }
     }

@@ -19,9 +19,9 @@ pub(crate) fn run(options: &Options, output: Output) -> Ending {
     if options.markdown {
         output.line(markdown().trim_end());
     } else if output.json {
-        let verbs = VOCABULARY.iter().map(|(verb, group, meaning)| {
-            json!({ "verb": verb, "group": group.as_str(), "meaning": meaning })
-        });
+        let verbs = VOCABULARY.iter().map(
+            |(verb, group, meaning)| json!({ "verb": verb, "group": group.as_str(), "meaning": meaning }),
+        );
         output.json(&verbs.collect());
     } else {
         let rows: Vec<_> = VOCABULARY

@@ -3,16 +3,25 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::statement::Verdict;
 use serde_json::Value;
 
-use crate::house::{Call, House, PERMIT, held_by};
+use crate::house::{Call, House, held_by};
 
 /// Nothing of this approval runs, whoever waits for it, and after a restart neither.
 async fn never_runs_however_long(house: &House, id: domain::id::ActionId) {
     let waited = house.gateway.wait(id, std::time::Duration::from_millis(200)).await;
     assert!(!matches!(waited, Ok(gateway::hold::Heard::Ran { .. })), "{waited:?}");
     assert_eq!(house.runner.runs(), 0);
+}
+
+/// The row says that it was approved just now, and has ten minutes.
+fn made_approved(house: &House, id: domain::id::ActionId) {
+    let deadline = house.gateway.now().after(domain::time::Span::from_seconds(600)).micros();
+    let id = id.uuid().simple();
+    house.tamper(&format!(
+        "UPDATE approval SET state = 'approved', ended = NULL, retry_until = NULL, deadline = {deadline}
+         WHERE id = x'{id}'"
+    ));
 }
 
 fn edit(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
@@ -119,7 +128,7 @@ async fn a_stored_denial_turned_into_an_approval_does_not_run() {
             statement["group"] = "dba".into();
         })
     });
-    house.tamper("UPDATE approval SET state = 'approved', ended = NULL, retry_until = NULL");
+    made_approved(&house, id);
     assert_eq!(house.state(id).await, "approved", "the forgery reads well");
     never_runs_however_long(&house, id).await;
 }
@@ -162,14 +171,18 @@ async fn a_stored_review_with_anything_else_in_it_does_not_run() {
 async fn a_review_of_another_approval_does_not_lift_this_one() {
     let house = House::usual(&held_by("dba:1")).await;
     let id = house.held(&Call::delete("orders")).await.id;
+    house.deny("bob", id, "no").await.unwrap();
     let other = house.approved(&Call::delete("invoices")).await;
-    let (mine, theirs) = (id.uuid().simple().to_string(), other.uuid().simple().to_string());
-    house.tamper(&format!(
-        "INSERT INTO event (approval, seq, entry)
-         SELECT x'{mine}', 2, entry FROM event WHERE approval = x'{theirs}' AND seq = 2;
-         UPDATE approval SET state = 'approved',
-           deadline = (SELECT deadline FROM approval WHERE id = x'{theirs}') WHERE id = x'{mine}';"
-    ));
+    let (mine, theirs) = (house.event_at(id, 1).await, house.event_at(other, 1).await);
+    // The row alone is not even one of this approval's events.
+    let hex = |id: domain::id::ActionId| id.uuid().simple().to_string();
+    house.tamper(&format!("UPDATE event SET entry = {theirs} WHERE approval = x'{}' AND seq = 2", hex(id)));
+    never_runs_however_long(&house, id).await;
+    house.tamper(&format!("UPDATE event SET entry = {mine} WHERE approval = x'{}' AND seq = 2", hex(id)));
+    // The event itself reads well, and its review is of another action.
+    let approval = house.store().history(other).await.unwrap()[1].0.clone();
+    house.forge(mine, "event", |_| domain::canonical::write(&approval).unwrap());
+    made_approved(&house, id);
     assert_eq!(house.state(id).await, "approved", "the forgery reads well");
     never_runs_however_long(&house, id).await;
 }
@@ -186,7 +199,7 @@ async fn a_stored_requirement_made_smaller_does_not_run() {
             event["evaluation"]["decision"]["requirement"]["holds"][0]["any_of"][0]["count"] = 1.into();
         })
     });
-    house.tamper("UPDATE approval SET state = 'approved'");
+    made_approved(&house, id);
     assert_eq!(house.state(id).await, "approved", "the forgery reads well");
     never_runs_however_long(&house, id).await;
     // People are asked again for what is missing.
@@ -211,15 +224,13 @@ async fn a_row_that_does_not_read_back_runs_nothing_and_holds_up_nothing() {
     assert!(house.store().audit().await.is_err(), "whoever looks finds it");
 }
 
-/// **Authority**, "A stored review altered": a directory made kinder in the database is not the directory.
+/// **Authority**, "A stored review altered": a state written beside the events is not believed.
 #[tokio::test]
-async fn a_reviewer_who_was_never_asked_is_not_made_one_by_a_row() {
+async fn a_state_that_its_events_do_not_come_to_runs_nothing() {
     let house = House::usual(&held_by("dba:1")).await;
     let id = house.held(&Call::delete("orders")).await.id;
-    // The running gateway has its directory in memory; what is written beside it is not believed.
-    house.tamper("UPDATE approval SET state = 'approved', deadline = 1900000000000000");
+    made_approved(&house, id);
     never_runs_however_long(&house, id).await;
-    assert_eq!(house.state(id).await, "pending", "it is what its events come to");
-    let _ = house.review("bob", id, Verdict::Deny, Some("odd")).await.unwrap();
-    let _ = PERMIT;
+    assert!(house.approve("bob", id).await.is_err());
+    never_runs_however_long(&house, id).await;
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use audit::{Ed25519Signer, NoteSigner as _};
 use domain::action::{Level, Point, Resource, Target};
+use domain::commitment::Field;
 use domain::digest::{Blob, Digest, Purpose};
 use domain::directory::{Change, DirectoryEvent};
 use domain::entry::{Kind, Leaf};
@@ -212,10 +213,12 @@ impl House {
         let place = place(usize::try_from(id & 1023).unwrap());
         let open = key.open(place, &sealed).unwrap();
         let (salt, value) = open.split_at(32);
-        let open = [salt, &change(value.to_vec())].concat();
-        let sealed = key.seal(place, &open).unwrap();
-        let statement = format!("UPDATE {table} SET sealed = ?2 WHERE id = ?1");
-        assert_eq!(connection.execute(&statement, rusqlite::params![id, sealed]).unwrap(), 1);
+        let value = change(value.to_vec());
+        let commitment = Field::new(path, salt.try_into().unwrap(), value.clone()).commitment().unwrap();
+        let sealed = key.seal(place, &[salt, &value].concat()).unwrap();
+        let statement = format!("UPDATE {table} SET sealed = ?2, commitment = ?3 WHERE id = ?1");
+        let changed = connection.execute(&statement, rusqlite::params![id, sealed, commitment.as_bytes()]).unwrap();
+        assert_eq!(changed, 1);
     }
 
     /// Where in the log this approval's `n`th event stands.

@@ -34,7 +34,7 @@ use super::auth::AnyCaller;
 use super::config::{DIFFERENCE_LIMIT_BYTES, LABELS_LIMIT, PARAMETERS_LIMIT, PENDING_RETRY_SECONDS};
 use super::parse::{At, IdempotencyKey, Prefer, StrictJson};
 use super::reply::Problem;
-use super::shapes::{Base64, Difference, Id, Name, Outcome, Rule, Text};
+use super::shapes::{Base64, Difference, Id, KeyText, Name, Outcome, Rule, Text};
 use super::{App, Rest};
 
 /// The target of an action whose caller names none.
@@ -231,6 +231,7 @@ pub enum Parameter {
 
 /// Bytes that are not text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Bytes {
     /// The bytes.
     #[schema(value_type = Base64)]
@@ -359,8 +360,8 @@ pub(super) fn outcome(approval: &Approval) -> Option<Outcome> {
 #[utoipa::path(
     post, path = "/actions", tag = "actions", operation_id = "askAction",
     params(
-        ("Idempotency-Key" = Option<Text<128>>, Header, description = "Tells two intended identical actions apart"),
-        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, `respond-async` (RFC 7240)"),
+        ("Idempotency-Key" = Option<KeyText>, Header, description = "Tells two intended identical actions apart"),
+        ("Prefer" = Option<String>, Header, example = "respond-async", description = "`wait=N` seconds, `respond-async` (RFC 7240)"),
     ),
     request_body = ActionRequest,
     responses(

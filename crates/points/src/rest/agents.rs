@@ -16,7 +16,7 @@ use super::once::once;
 use super::parse::{At, IdempotencyKey, StrictJson};
 use super::people::{Proposal, propose};
 use super::reply::Problem;
-use super::shapes::{Ed25519Key, Id, Text};
+use super::shapes::{Ed25519Key, Id, KeyText, Text};
 use super::{App, Rest};
 
 pub(super) fn resources() -> OpenApiRouter<App> {
@@ -97,7 +97,7 @@ pub struct AgentRequest {
 /// Propose an agent. The `subject` of the answer is `agent:<id>`, which its assertions name.
 #[utoipa::path(
     post, path = "/agents", tag = "agents", operation_id = "addAgent",
-    params(("Idempotency-Key" = Option<Text<128>>, Header, description = "The same key and body are proposed once within 24 hours")),
+    params(("Idempotency-Key" = Option<KeyText>, Header, description = "The same key and body are proposed once within 24 hours")),
     request_body = AgentRequest,
     responses(
         (status = 200, description = "It applies", body = Proposal),

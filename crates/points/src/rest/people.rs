@@ -22,7 +22,7 @@ use super::auth::{AnyCaller, HumanCaller};
 use super::once::once;
 use super::parse::{At, IdempotencyKey, StrictJson};
 use super::reply::Problem;
-use super::shapes::{Base64Url, Id, Name, PrincipalText, Text};
+use super::shapes::{Base64Url, Id, KeyText, Name, PrincipalText, Text};
 use super::{App, Rest};
 
 pub(super) fn resources() -> OpenApiRouter<App> {
@@ -44,11 +44,14 @@ pub struct Proposal {
     /// What it is about: a person, an agent, `route:<name>` or `policy`.
     pub subject: String,
     /// The directory's version with it, where it applies.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// The approval, where another administrator is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Id>)]
     pub id: Option<ActionId>,
     /// Where they open it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_url: Option<String>,
 }
 
@@ -224,7 +227,7 @@ pub struct PersonRequest {
 /// Propose a person. Groups are proposed once the person is known.
 #[utoipa::path(
     post, path = "/people", tag = "people", operation_id = "addPerson",
-    params(("Idempotency-Key" = Option<Text<128>>, Header, description = "The same key and body are proposed once within 24 hours")),
+    params(("Idempotency-Key" = Option<KeyText>, Header, description = "The same key and body are proposed once within 24 hours")),
     request_body = PersonRequest,
     responses(
         (status = 200, description = "It applies", body = Proposal),

@@ -3,9 +3,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use domain::digest::{Blob, Digest};
 use domain::id::{ActionId, QuestionId};
-use domain::statement::Verdict;
+use domain::statement::{Statement, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -68,7 +69,10 @@ pub struct PreparedStatement {
     post, path = "/approvals/{id}/statements", tag = "reviews", operation_id = "prepareStatement",
     params(("id" = Id, Path, description = "The approval")),
     request_body = StatementRequest,
-    responses((status = 200, description = "Sign this", body = PreparedStatement)),
+    responses(
+        (status = 200, description = "Sign this", body = PreparedStatement),
+        (status = 422, description = "A question needs words", body = super::reply::ProblemBody, content_type = "application/problem+json"),
+    ),
     security(("session" = []), ("cookie" = []))
 )]
 async fn prepare(
@@ -77,6 +81,12 @@ async fn prepare(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<StatementRequest>,
 ) -> Result<Json<PreparedStatement>, Problem> {
+    if request.verdict == VerdictWord::Ask
+        && request.note.as_ref().is_none_or(|note| note.0.trim().is_empty())
+    {
+        let detail = "put the question into `note`";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "question-needs-words", detail));
+    }
     let verdict = match request.verdict {
         VerdictWord::Approve => Verdict::Approve,
         VerdictWord::Deny => Verdict::Deny,
@@ -112,6 +122,10 @@ async fn submit(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<ReviewRequest>,
 ) -> Result<Json<ActionView>, Problem> {
+    if Statement::read(&request.statement.0).is_err() {
+        let detail = "these bytes are no statement of ours; open the request again and sign a fresh one";
+        return Err(Problem::conflict("unknown-statement", detail));
+    }
     let response = request.credential.bytes();
     let summary = Box::pin(app.gateway.submit_review(id, &human, &request.statement, &response)).await?;
     Ok(Json(ActionView::of(&app, &summary)))

@@ -18,7 +18,7 @@ use super::auth::HumanCaller;
 use super::parse::{At, StrictJson};
 use super::people::{Proposal, propose};
 use super::reply::Problem;
-use super::shapes::{DigestText, Name};
+use super::shapes::{AnyObject, DigestText, Name};
 
 pub(super) fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list)).routes(routes!(show, set, remove))
@@ -41,7 +41,7 @@ pub struct RouteView {
     #[schema(value_type = DigestText)]
     pub definition: Digest,
     /// Its document.
-    #[schema(value_type = Object)]
+    #[schema(value_type = AnyObject)]
     pub document: Value,
 }
 
@@ -84,7 +84,7 @@ async fn show(
 #[utoipa::path(
     put, path = "/routes/{name}", tag = "routes", operation_id = "setRoute",
     params(("name" = Name, Path, description = "The route")),
-    request_body(content = Object, description = "The route's document; see `docs/routes.md`", content_type = "application/json"),
+    request_body(content = AnyObject, description = "The route's document; see `docs/routes.md`", content_type = "application/json"),
     responses(
         (status = 200, description = "It applies", body = Proposal),
         (status = 202, description = "Another administrator is asked", body = Proposal),

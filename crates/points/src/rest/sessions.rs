@@ -169,12 +169,15 @@ pub struct EnrolmentAnswer {
     /// `enrolled`, or `held` while an administrator looks at the key.
     pub status: EnrolmentStatus,
     /// Who has signed in, where it is enrolled.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Id>)]
     pub person: Option<PersonId>,
     /// The approval, where it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Id>)]
     pub id: Option<ActionId>,
     /// Where administrators open it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_url: Option<String>,
 }
 

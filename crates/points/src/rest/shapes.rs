@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 /// A text of 1 to `MAX` characters.
@@ -76,6 +76,57 @@ text_shape!(
 text_shape!(
     /// `agent:<uuid>` or `person:<uuid>`.
     PrincipalText, |s| s.pattern(Some("^(agent|person):[0-9a-f-]{36}$")));
+
+text_shape!(
+    /// Tells two intended identical requests apart: 1 to 128 visible ASCII characters.
+    KeyText, |s| s.pattern(Some("^[!-~]{1,128}$")));
+
+/// Any value of strict JSON: numbers are integers within 2^53.
+#[derive(Debug, Clone, Copy)]
+pub enum AnyValue {}
+
+impl PartialSchema for AnyValue {
+    fn schema() -> RefOr<Schema> {
+        let one = |kind| ObjectBuilder::new().schema_type(kind);
+        let integer = one(Type::Integer).minimum(Some(-INTEGER_LIMIT)).maximum(Some(INTEGER_LIMIT));
+        let nested = || Ref::from_schema_name("AnyValue");
+        OneOfBuilder::new()
+            .item(one(Type::Null))
+            .item(one(Type::Boolean))
+            .item(one(Type::String))
+            .item(integer)
+            .item(ArrayBuilder::new().items(nested()))
+            .item(one(Type::Object).additional_properties(Some(nested())))
+            .description(Some("Any value of strict JSON: numbers are integers within 2^53"))
+            .into()
+    }
+}
+
+impl ToSchema for AnyValue {}
+
+/// The largest integer that strict JSON holds.
+const INTEGER_LIMIT: i64 = 1 << 53;
+
+/// Any object of strict JSON.
+#[derive(Debug, Clone, Copy)]
+pub enum AnyObject {}
+
+impl PartialSchema for AnyObject {
+    fn schema() -> RefOr<Schema> {
+        any_object("Any object of strict JSON").into()
+    }
+}
+
+impl ToSchema for AnyObject {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("AnyValue".to_owned(), AnyValue::schema()));
+    }
+}
+
+fn any_object(what: &str) -> ObjectBuilder {
+    let value = Ref::from_schema_name("AnyValue");
+    ObjectBuilder::new().schema_type(Type::Object).description(Some(what)).additional_properties(Some(value))
+}
 
 /// Words from outside, in pieces that show what is hidden.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -365,18 +416,19 @@ impl Credential {
 
 impl PartialSchema for Credential {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Object)
-            .description(Some(
-                "A browser's passkey answer: `PublicKeyCredential.toJSON()` (WebAuthn Level 3, section 5.1)",
-            ))
-            .into()
+        let what =
+            "A browser's passkey answer: `PublicKeyCredential.toJSON()` (WebAuthn Level 3, section 5.1)";
+        any_object(what).into()
     }
 }
 
 impl ToSchema for Credential {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("PublicKeyCredential")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        AnyObject::schemas(schemas);
     }
 }
 

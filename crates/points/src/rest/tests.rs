@@ -404,7 +404,7 @@ async fn an_approval_is_listed_shown_questioned_and_taken_back() {
     assert_eq!(show(&ada).await.body["standing"]["may_approve"], false);
     assert_eq!(show(&token).await.body["standing"], Value::Null);
 
-    assert_eq!(house.review("bob", id, "ask", None).await.code(), "400 malformed");
+    assert_eq!(house.review("bob", id, "ask", None).await.code(), "422 question-needs-words");
     assert_eq!(house.review("bob", id, "ask", Some("which queue is that?")).await.text("state"), "pending");
     let seen = show(&token).await;
     let card: shapes::Card = serde_json::from_value(seen.body["card"].clone()).unwrap();

@@ -28,6 +28,7 @@ pub(super) fn resources() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenRequest {
     /// `urn:ietf:params:oauth:grant-type:jwt-bearer`.
+    #[schema(pattern = "^urn:ietf:params:oauth:grant-type:jwt-bearer$")]
     pub grant_type: String,
     /// A JWT that the agent signed with its key: `iss` and `sub` are `agent:<id>`, `aud` is this deployment.
     pub assertion: String,

@@ -132,3 +132,41 @@ fn a_set_is_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<crate::PolicySet>();
 }
+
+#[test]
+fn an_answer_says_whether_it_depends_on_the_action_s_own_values() {
+    let depends = |rule: &str| {
+        let set = load(&format!("{ALL}@id(\"x\") {rule};"));
+        let (draft, facts, directory) = (draft("http.get"), facts(&[]), directory());
+        let digest = domain::digest::Digest::of(domain::digest::Purpose::Action, b"x");
+        set.answer(&crate::Question { action: &draft, digest, facts: &facts, directory: &directory })
+            .depends_on_values
+    };
+    for rule in [
+        // The resource of another action decides, though this action's slice does not hold the rule.
+        "forbid (principal, action, resource == Resource::\"broker/other\")",
+        "forbid (principal, action, resource in Resource::\"broker/other\")",
+        "forbid (principal, action, resource) when { resource == Resource::\"broker/other\" }",
+        "forbid (principal, action, resource) when { resource is Resource in Resource::\"broker/other\" }",
+        "forbid (principal, action, resource) when { resource.name == \"other\" }",
+        "forbid (principal, action, resource) when { context has rows }",
+        "forbid (principal, action, resource) unless { context has run }",
+        "forbid (principal, action, resource) when { {Var: context has path}.Var }",
+        "@hold(\"dba:1\") forbid (principal, action, resource) when { context.risk >= 99 }",
+        "@mode(\"shadow\") forbid (principal, action, resource) when { context has bulk && context.bulk }",
+    ] {
+        assert!(depends(rule), "{rule}");
+    }
+    for rule in [
+        "forbid (principal, action, resource == Resource::\"orders/other\")",
+        "forbid (principal, action in Action::\"destroy\", resource) when { context has rows }",
+        "forbid (principal, action, resource in Target::\"orders\") when { context has rows }",
+        "forbid (principal is Person, action, resource) when { context has rows }",
+        "forbid (principal, action, resource) when { resource in Env::\"dev\" || resource is Resource in Target::\"x\" }",
+        "forbid (principal, action, resource) when { resource.hasTag(\"x\") && resource.getTag(\"x\") == \"y\" }",
+        "forbid (principal is Agent, action, resource) when { principal.sponsor in Group::\"x\" }",
+        "@hold(\"dba:1\") @reason(\"required\") forbid (principal, action, resource) unless { context.matched && context.parsed }",
+    ] {
+        assert!(!depends(rule), "{rule}");
+    }
+}

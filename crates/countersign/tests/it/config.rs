@@ -1,0 +1,55 @@
+//! A bootstrap file that is wrong stops the start, and says what is wrong.
+
+use crate::support::{Place, bare, ran};
+
+fn check(config: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("countersign.toml"), config).unwrap();
+    let ran = ran(bare(folder.path()).arg("up"));
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+    ran.err.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_bad_setting_is_named() {
+    let port = "[listen]\nconsole = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n";
+    for (config, named) in [
+        ("listne = 1", "listne"),
+        ("[listen]\nconsole = \"here\"", "console"),
+        ("origin = \"has spaces in it\"", "origin"),
+        ("[log]\nformat = \"xml\"", "xml"),
+        ("[secrets]\nx = { vault = \"y\" }", "vault"),
+        ("[tls]\ncertificate = \"c.pem\"", "key"),
+        (&format!("public_url = \"http://192.0.2.1:7676\"\n{port}"), "192.0.2.1"),
+        (&format!("public_url = \"http://countersign.example\"\n{port}"), "TLS"),
+        (
+            &format!("public_url = \"http://localhost:7676\"\n{port}[secrets]\nx = {{ env = \"NOT_SET\" }}"),
+            "NOT_SET",
+        ),
+        (
+            &format!("public_url = \"http://localhost:7676\"\n{port}[secrets]\nx = {{ file = \"none\" }}"),
+            "none",
+        ),
+    ] {
+        let said = check(config);
+        assert!(said.contains(named), "`{named}` is not in: {said}");
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = ran(bare(folder.path()).args(["up", "--config", "other.toml"]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("cannot read `other.toml`"), "{}", ran.err);
+}
+
+#[test]
+fn a_taken_address_is_said() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind(place.point.trim_start_matches("http://")).unwrap();
+    let ran = place.run(&["up"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("set `listen.http`"), "{}", ran.err);
+    drop(taken);
+}
