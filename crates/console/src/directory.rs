@@ -35,22 +35,34 @@ pub(crate) struct RuleRow {
 }
 
 /// `GET /people`.
-pub(crate) async fn people(State(gateway): State<Arc<Gateway>>, signed_in: SignedIn) -> Result<Page, Failure> {
+pub(crate) async fn people(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+) -> Result<Page, Failure> {
     Ok(room(&gateway, &signed_in, Room::People, "People", view::people))
 }
 
 /// `GET /agents`.
-pub(crate) async fn agents(State(gateway): State<Arc<Gateway>>, signed_in: SignedIn) -> Result<Page, Failure> {
+pub(crate) async fn agents(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+) -> Result<Page, Failure> {
     Ok(room(&gateway, &signed_in, Room::Agents, "Agents", view::agents))
 }
 
 /// `GET /routes`.
-pub(crate) async fn routes(State(gateway): State<Arc<Gateway>>, signed_in: SignedIn) -> Result<Page, Failure> {
+pub(crate) async fn routes(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+) -> Result<Page, Failure> {
     Ok(room(&gateway, &signed_in, Room::Routes, "Routes", view::routes))
 }
 
 /// `GET /policy`.
-pub(crate) async fn policy(State(gateway): State<Arc<Gateway>>, signed_in: SignedIn) -> Result<Page, Failure> {
+pub(crate) async fn policy(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+) -> Result<Page, Failure> {
     let rules = rules(&gateway.directory());
     Ok(room(&gateway, &signed_in, Room::Policy, "Policy", |look| view::policy(look, &rules)))
 }
@@ -81,7 +93,8 @@ pub(crate) fn rules(directory: &Directory) -> Vec<RuleRow> {
                 Effect::Permit => "permits".to_owned(),
                 Effect::Forbid => "denies".to_owned(),
                 Effect::Hold(terms) => {
-                    let any: Vec<_> = terms.any_of.iter().map(|q| format!("{} of {}", q.count, q.group)).collect();
+                    let any: Vec<_> =
+                        terms.any_of.iter().map(|q| format!("{} of {}", q.count, q.group)).collect();
                     format!("holds for {}, waits {}", any.join(" or "), crate::words::span(terms.ttl))
                 }
             },

@@ -31,7 +31,9 @@ impl IntoResponse for Failure {
         let error = match self {
             Self::SignIn(next) => return Redirect::to(&sign_in::address(&next)).into_response(),
             Self::NotFound => return nothing_here(),
-            Self::Malformed(why) => return answer(StatusCode::BAD_REQUEST, "This address does not work", why),
+            Self::Malformed(why) => {
+                return answer(StatusCode::BAD_REQUEST, "This address does not work", why);
+            }
             Self::Gateway(error) => error,
         };
         let why = error.to_string();

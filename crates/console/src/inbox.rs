@@ -121,7 +121,8 @@ pub(crate) async fn page(
 ) -> Result<Page, Failure> {
     let inbox = gather(&gateway, &signed_in.0, &asked).await?;
     let (viewer, title) = (signed_in.viewer(&gateway), view::title(inbox.mine));
-    let frame = Frame { title: &title, room: Room::Inbox, viewer: &viewer, scripts: &["inbox.js"], now: inbox.now };
+    let frame =
+        Frame { title: &title, room: Room::Inbox, viewer: &viewer, scripts: &["inbox.js"], now: inbox.now };
     Ok(Page(frame.around(&view::page(&inbox))))
 }
 

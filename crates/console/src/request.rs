@@ -27,8 +27,8 @@ use gateway::{Gateway, GatewayError};
 
 use crate::failure::Failure;
 use crate::frame::{Frame, Page, Room};
-use crate::viewer::SignedIn;
 use crate::limits;
+use crate::viewer::SignedIn;
 
 pub(crate) use change::Proposal;
 
@@ -117,7 +117,8 @@ pub(crate) async fn page(
     let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
     let summary = gateway.approval_for(id, &signed_in.0).await?;
     let view = gather(&gateway, &summary, &signed_in.0).await?;
-    let title = format!("{} {}", view.card.verb, domain::text::visible(&summary.action.parts().resource.name));
+    let title =
+        format!("{} {}", view.card.verb, domain::text::visible(&summary.action.parts().resource.name));
     let (viewer, now) = (signed_in.viewer(&gateway), view.now);
     let frame = Frame { title: &title, room: Room::Inbox, viewer: &viewer, scripts: &["request.js"], now };
     Ok(Page(frame.around(&view::page(&view))))
@@ -135,7 +136,9 @@ pub(crate) async fn open(
     let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
     let token = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !signed_in.0.session.csrf.matches(token) {
-        return Err(GatewayError::Forbidden("this page is out of date; reload it and retry".to_owned()).into());
+        return Err(
+            GatewayError::Forbidden("this page is out of date; reload it and retry".to_owned()).into()
+        );
     }
     let fields = gateway.open_payload(id, &signed_in.0).await?;
     Ok(Page(payload::whole(&payload::parts(&fields))))
@@ -154,13 +157,17 @@ async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<V
         meaning: meaning(action.verb),
         stage: Stage::of(summary, &directory),
         standing: gateway.standing(summary, person),
-        mine: Mine {
-            on_chain: case.chain.contains(person),
-            asked: asked_by(case, person),
-        },
-        holds: case.evaluation.requirement().map(|requirement| holds(requirement, &case.approvals())).unwrap_or_default(),
+        mine: Mine { on_chain: case.chain.contains(person), asked: asked_by(case, person) },
+        holds: case
+            .evaluation
+            .requirement()
+            .map(|requirement| holds(requirement, &case.approvals()))
+            .unwrap_or_default(),
         reviews: reviews(case, &directory),
-        solo: case.evaluation.requirement().is_some_and(|requirement| requirement.separation == Separation::None),
+        solo: case
+            .evaluation
+            .requirement()
+            .is_some_and(|requirement| requirement.separation == Separation::None),
         prior: store.prior(caller, &summary.shape).await.map_err(GatewayError::from)?,
         earlier: earlier(gateway, summary, human).await?,
         proposal: Proposal::read(&card, &directory),
@@ -173,8 +180,10 @@ async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<V
 async fn earlier(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<Vec<Earlier>, Failure> {
     let (this, caller) = (summary.action.id(), summary.action.chain().caller);
     let filter = Filter { caller: Some(caller), shape: Some(summary.shape.clone()), ..Filter::default() };
-    let page = gateway.store().list(&filter, None, limits::PRIOR_ROWS + 1).await.map_err(GatewayError::from)?;
-    let visible = page.rows.iter().filter(|row| row.action.id() != this && gateway.may_see(row, human.person));
+    let page =
+        gateway.store().list(&filter, None, limits::PRIOR_ROWS + 1).await.map_err(GatewayError::from)?;
+    let visible =
+        page.rows.iter().filter(|row| row.action.id() != this && gateway.may_see(row, human.person));
     Ok(visible
         .take(limits::PRIOR_ROWS)
         .map(|row| Earlier {
@@ -251,7 +260,9 @@ impl Stage {
                 by_itself: summary.run_when_gone == RunWhenGone::Yes,
             },
             Approval::Executing(executing) => Self::Executing { since: executing.since },
-            Approval::Finished(finished) => Self::Finished { outcome: finished.outcome.clone(), at: finished.at },
+            Approval::Finished(finished) => {
+                Self::Finished { outcome: finished.outcome.clone(), at: finished.at }
+            }
             Approval::Denied(denied) => match &denied.by {
                 DeniedBy::Person(person, why) => Self::Denied {
                     by: Some(name_of(Principal::Person(*person), directory)),
@@ -298,7 +309,9 @@ impl View {
     /// What a reviewer types to approve: the resource's name where it can be typed, else the target's.
     pub(crate) fn to_type(&self) -> String {
         let resource = typeable(&self.card.resource);
-        resource.filter(|name| name.chars().count() <= limits::TYPED_CHARS).unwrap_or_else(|| self.card.target.clone())
+        resource
+            .filter(|name| name.chars().count() <= limits::TYPED_CHARS)
+            .unwrap_or_else(|| self.card.target.clone())
     }
 }
 

@@ -52,12 +52,16 @@ pub(crate) async fn cli(
 ) -> Result<Page, Failure> {
     let code = query.code.unwrap_or_default();
     if code.len() != 8 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err(Failure::Malformed("A sign-in code has eight letters. Open the link as the terminal shows it."));
+        return Err(Failure::Malformed(
+            "A sign-in code has eight letters. Open the link as the terminal shows it.",
+        ));
     }
     let viewer = signed_in.viewer(&gateway);
     let content = cli_view(&code, &viewer.name);
     let (title, scripts) = ("Sign in the command line", &["cli.js"][..]);
-    Ok(Page(Frame { title, room: Room::Inbox, viewer: &viewer, scripts, now: gateway.now() }.around(&content)))
+    Ok(Page(
+        Frame { title, room: Room::Inbox, viewer: &viewer, scripts, now: gateway.now() }.around(&content),
+    ))
 }
 
 /// The address of the sign-in page that leads back.
@@ -168,7 +172,17 @@ mod tests {
             assert_eq!(local(Some(ours)), ours);
         }
         let long = format!("/{}", "a".repeat(600));
-        for bad in ["", "//evil.example", "/\\evil.example", "https://evil.example", "/a\tb", "/a b", "/é", "x", &long] {
+        for bad in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\tb",
+            "/a b",
+            "/é",
+            "x",
+            &long,
+        ] {
             assert_eq!(local(Some(bad)), "/", "{bad:?}");
         }
         assert_eq!(local(None), "/");

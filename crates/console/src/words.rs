@@ -49,9 +49,11 @@ pub(crate) fn warning<'a>(texts: impl IntoIterator<Item = &'a Shown>) -> Option<
         (0, 0) => None,
         (hidden, 0) => Some(counted(hidden, "hidden character")),
         (0, mixed) => Some(counted(mixed, "word in mixed scripts")),
-        (hidden, mixed) => {
-            Some(format!("{} and {}", counted(hidden, "hidden character"), counted(mixed, "word in mixed scripts")))
-        }
+        (hidden, mixed) => Some(format!(
+            "{} and {}",
+            counted(hidden, "hidden character"),
+            counted(mixed, "word in mixed scripts")
+        )),
     }
 }
 
@@ -226,7 +228,8 @@ fn millis(moment: Timestamp) -> u64 {
 
 fn civil(moment: Timestamp, format: &str) -> String {
     let micros = i64::try_from(moment.micros()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |at| at.strftime(format).to_string())
+    jiff::Timestamp::from_microsecond(micros)
+        .map_or_else(|_| micros.to_string(), |at| at.strftime(format).to_string())
 }
 
 fn iso(moment: Timestamp) -> String {
@@ -245,7 +248,10 @@ mod tests {
     fn padding_is_counted_and_nothing_is_lost() {
         let padded = format!("a{}b  c{}", " ".repeat(200), "\n".repeat(40));
         let shown = outside(&padded).into_string();
-        assert!(shown.contains("200 spaces") && shown.contains("40 line breaks") && shown.contains("b  c"), "{shown}");
+        assert!(
+            shown.contains("200 spaces") && shown.contains("40 line breaks") && shown.contains("b  c"),
+            "{shown}"
+        );
         let whole: String = runs(&padded).into_iter().map(|(run, _)| run).collect();
         assert_eq!(whole, padded);
     }
@@ -265,6 +271,9 @@ mod tests {
             [over(1), over(9), over(130), over(7_300), over(200_000)],
             ["just now", "9 s ago", "2 min ago", "2 h ago", "2 d ago"]
         );
-        assert_eq!([said(9), said(130), said(180), said(700), said(3_660), said(90_000)], ["9 s", "2 min 10 s", "3 min", "11 min", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [said(9), said(130), said(180), said(700), said(3_660), said(90_000)],
+            ["9 s", "2 min 10 s", "3 min", "11 min", "1 h 1 min", "1 d 1 h"]
+        );
     }
 }

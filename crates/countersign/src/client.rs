@@ -68,10 +68,9 @@ impl Refused {
 
     /// What the person does next, where the gateway's own words do not say it.
     fn next(&self) -> Option<&'static str> {
-        match (self.code.as_str(), self.status) {
-            ("step-up" | "step-up-required", _) => Some("sign in again with `countersign login`"),
-            (_, StatusCode::UNAUTHORIZED) => Some("sign in with `countersign login`"),
-            (_, StatusCode::TOO_MANY_REQUESTS) => Some("wait a moment and try again"),
+        match self.code.as_str() {
+            "step-up-required" => Some("sign in again with `countersign login`"),
+            _ if self.status == StatusCode::TOO_MANY_REQUESTS => Some("wait a moment and try again"),
             _ => None,
         }
     }
@@ -79,8 +78,12 @@ impl Refused {
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The gateway speaks of tokens here; who sits at a terminal signs in.
+        if self.code == "unauthenticated" {
+            return f.write_str("nobody is signed in, or not any more; sign in with `countersign login`");
+        }
         f.write_str(self.detail.trim_end_matches('.'))?;
-        self.next().filter(|next| !self.detail.contains(next)).map_or(Ok(()), |next| write!(f, "; {next}"))
+        self.next().map_or(Ok(()), |next| write!(f, "; {next}"))
     }
 }
 

@@ -94,7 +94,6 @@ impl Output {
     }
 
     /// A line. It must be ours, or have passed [`visible`].
-    #[allow(clippy::print_stdout, clippy::unused_self, reason = "the commands' one way to standard output")]
     pub(crate) fn line(self, text: &str) {
         // A reader that has gone (`| head`) is no failure of ours.
         let _ = writeln!(std::io::stdout(), "{text}");

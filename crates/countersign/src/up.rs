@@ -1,6 +1,5 @@
 //! `countersign up`: the gateway in one process, from the bootstrap file to the last sealed segment.
 
-use std::future::Future;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -232,11 +231,9 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
         .with_context(|| format!("cannot listen on {address}; free it or set `{key}` in countersign.toml"))
 }
 
-fn wait_for(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        // A sender that is gone means stop as well.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    }
+async fn wait_for(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means stop as well.
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {

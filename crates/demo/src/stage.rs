@@ -77,9 +77,8 @@ impl Stage {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    #[allow(clippy::print_stdout, clippy::unused_self, reason = "the story's one way to standard output")]
     fn print(&self, line: &str) {
-        let _ = writeln!(std::io::stdout(), "{line}");
+        let _ = writeln!(std::io::stdout(), "{}", line.trim_end());
     }
 }
 

@@ -27,6 +27,8 @@ use crate::people::Human;
 use crate::ports::{Ran, RunResult, Runner};
 use crate::{Gateway, GatewayError, limits};
 
+/// The target of changes of the deployment itself.
+const TARGET: &str = policy::schema::CONFIG_TARGET;
 /// The payload path under which a proposed change stands.
 const CHANGE: &str = "config.change";
 /// How often applying an approved change that met another one is tried again.
@@ -123,10 +125,11 @@ impl Gateway {
 
     fn check_documents(&self, event: &DirectoryEvent) -> Result<(), GatewayError> {
         match event {
-            DirectoryEvent::PolicyApplied { text } => policy::PolicySet::load(text).map(|_| ()).map_err(|errors| {
-                let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                GatewayError::Malformed(domain::Malformed::Json(lines.join("\n")))
-            }),
+            DirectoryEvent::PolicyApplied { text } => check_policy(text, &self.store.directory()),
+            DirectoryEvent::RouteSet { name, .. } if name.as_str() == TARGET => {
+                let why = "this name is the deployment's own";
+                Err(GatewayError::Forbidden(format!("a route cannot be called `{name}`: {why}")))
+            }
             DirectoryEvent::RouteSet { document, .. } => {
                 domain::canonical::read_value(document.as_bytes())?;
                 Ok(())
@@ -152,6 +155,19 @@ impl Gateway {
     }
 }
 
+/// Refuses a policy set that does not load, and one under which nobody could ever apply another.
+fn check_policy(text: &str, directory: &Directory) -> Result<(), GatewayError> {
+    let refuse = |lines: Vec<String>| Err(GatewayError::Malformed(domain::Malformed::Json(lines.join("\n"))));
+    let set = match policy::PolicySet::load(text) {
+        Ok(set) => set,
+        Err(errors) => return refuse(errors.iter().map(ToString::to_string).collect()),
+    };
+    let locks_out = |finding: &policy::Finding| finding.severity == policy::Severity::Error && finding.rule.is_none();
+    let findings: Vec<String> =
+        set.check(directory).into_iter().filter(locks_out).map(|finding| finding.message).collect();
+    if findings.is_empty() { Ok(()) } else { refuse(findings) }
+}
+
 /// A change is one of our own types: nothing of it is left to guess.
 fn understood() -> Facts {
     Facts::from([("matched".to_owned(), Fact::Bool(true)), ("parsed".to_owned(), Fact::Bool(true))])
@@ -164,7 +180,7 @@ fn has_second_admin(directory: &Directory, chain: &Chain) -> bool {
 
 fn target() -> Result<Target, GatewayError> {
     let definition = Digest::of(Purpose::Definition, b"countersign configuration v1");
-    Ok(Target { name: "countersign".parse()?, definition })
+    Ok(Target { name: TARGET.parse()?, definition })
 }
 
 /// Applies approved changes of the configuration.

@@ -11,7 +11,7 @@ use domain::directory::Directory;
 use domain::entry;
 use domain::evaluation::{DecidingRule, Decision, Evaluation, Fact, Facts};
 use domain::id::{ActionId, CredentialRef, TargetName};
-use domain::principal::Principal;
+use domain::principal::{Chain, Principal};
 use domain::requirement::Separation;
 use domain::time::{Span, Timestamp};
 use domain::verb::Verb;
@@ -136,7 +136,7 @@ impl Deciding {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    caller: Principal,
+    chain: Chain,
     target: TargetName,
     verb: Verb,
     operation: u32,
@@ -222,7 +222,7 @@ impl Gateway {
         let directory = self.store.directory();
         let id = ActionId::new(self.store.now(), &self.draw()?);
         let key = Key {
-            caller: ask.caller.chain().caller,
+            chain: ask.caller.chain().clone(),
             target: ask.target.name.clone(),
             verb: ask.verb,
             operation: ask.operation,

@@ -1,7 +1,7 @@
 //! **hold**: the request is durable and in the signed log before anybody is asked; then the caller waits, in
 //! its own protocol's way, or comes back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use domain::commitment::Fields;
 use domain::evaluation::Evaluation;
 use domain::id::ActionId;
 use domain::outcome::Outcome;
+use domain::principal::Principal;
 use domain::retry::RetryKey;
 use store::{Opened, Request, StoreError, Summary};
 use tokio::sync::Notify;
@@ -122,6 +123,45 @@ impl Drop for Seat<'_> {
     }
 }
 
+/// What each caller has pending, so that a flood of one drowns nobody else's requests.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    pending: Mutex<HashMap<Principal, HashSet<ActionId>>>,
+}
+
+impl Asking {
+    /// Takes a place for a new request; false where the caller has `limit` pending.
+    fn enter(&self, caller: Principal, id: ActionId, limit: usize) -> bool {
+        let mut pending = self.lock();
+        let theirs = pending.entry(caller).or_default();
+        theirs.len() < limit && theirs.insert(id)
+    }
+
+    fn leave(&self, caller: Principal, id: ActionId) {
+        let mut pending = self.lock();
+        if let Some(theirs) = pending.get_mut(&caller) {
+            theirs.remove(&id);
+            if theirs.is_empty() {
+                pending.remove(&caller);
+            }
+        }
+    }
+
+    /// Notes how a request stands.
+    pub(crate) fn note(&self, summary: &Summary) {
+        let (caller, id) = (summary.action.chain().caller, summary.action.id());
+        if matches!(summary.approval, Approval::Pending(_)) {
+            self.enter(caller, id, usize::MAX);
+        } else {
+            self.leave(caller, id);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Principal, HashSet<ActionId>>> {
+        self.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
 impl Gateway {
     pub(crate) async fn hold(
         self: &Arc<Self>,
@@ -152,6 +192,11 @@ impl Gateway {
             ask.idempotency,
         );
         let why = evaluation.rules.clone();
+        let (caller, place) = (ask.caller.chain().caller, action.id());
+        if !self.asking.enter(caller, place, limits::PENDING_PER_AGENT) {
+            tracing::warn!(%caller, limit = limits::PENDING_PER_AGENT, "has too many requests pending");
+            return Err(GatewayError::Busy);
+        }
         let opened = self
             .store
             .open(Request {
@@ -163,7 +208,11 @@ impl Gateway {
                 shape: ask.shape.clone().into_owned(),
                 run_when_gone: ask.run_when_gone,
             })
-            .await?;
+            .await;
+        if !matches!(opened, Ok(Opened::New(_))) {
+            self.asking.leave(caller, place);
+        }
+        let opened = opened?;
         let (id, attached) = match opened {
             Opened::New(recorded) => (recorded.get().case().id, false),
             Opened::Attached(attached) => (attached.id, true),
@@ -252,4 +301,29 @@ impl Gateway {
 
 pub(crate) fn result_key(id: ActionId) -> String {
     format!("result/{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::AgentId;
+    use domain::time::Timestamp;
+
+    use super::*;
+
+    /// **Reviewer**, "Floods: cap": one caller's flood ends at the limit, and is no other's.
+    #[test]
+    fn a_flood_is_capped_for_each_caller() {
+        let asking = Asking::default();
+        let agent = |n| Principal::Agent(AgentId::new(Timestamp::ZERO, &[n; 10]));
+        let request = |n| ActionId::new(Timestamp::ZERO, &[n; 10]);
+        assert!(asking.enter(agent(1), request(1), 2));
+        assert!(asking.enter(agent(1), request(2), 2));
+        assert!(!asking.enter(agent(1), request(3), 2));
+        assert!(asking.enter(agent(2), request(4), 2));
+        asking.leave(agent(1), request(1));
+        assert!(asking.enter(agent(1), request(3), 2));
+        asking.leave(agent(2), request(4));
+        asking.leave(agent(2), request(4));
+        assert_eq!(asking.lock().len(), 1, "who has nothing pending is forgotten");
+    }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::activity::Activity;
 use crate::decide::{Deciding, Remembered};
-use crate::hold::Waiting;
+use crate::hold::{Asking, Waiting};
 use crate::ports::{Entropy, Runner};
 use crate::{GatewayError, limits};
 
@@ -27,6 +27,7 @@ pub struct Gateway {
     pub(crate) deciding: RwLock<Arc<Deciding>>,
     pub(crate) remembered: Remembered,
     pub(crate) waiting: Waiting,
+    pub(crate) asking: Asking,
     pub(crate) activity: Activity,
     pub(crate) runners: RwLock<HashMap<Point, Arc<dyn Runner>>>,
     pub(crate) runs: Semaphore,
@@ -80,6 +81,7 @@ impl Gateway {
             deciding: RwLock::new(Arc::new(deciding)),
             remembered: Remembered::default(),
             waiting: Waiting::default(),
+            asking: Asking::default(),
             runners: RwLock::new(HashMap::new()),
             runs: Semaphore::new(limits::RUNS_AT_ONCE),
             store: parts.store,
@@ -103,6 +105,7 @@ impl Gateway {
         let wakes = self.store.wakes();
         self.recover().await?;
         tokio::spawn(Arc::clone(self).listen(wakes));
+        tokio::spawn(Arc::clone(self).count_pending());
         tokio::spawn(Arc::clone(self).sweep());
         Ok(())
     }

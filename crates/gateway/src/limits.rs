@@ -32,7 +32,7 @@ pub const REPORT_LIFETIME: Span = Span::from_seconds(24 * 3_600);
 pub const SEGMENT_RECORDS: u64 = 65_536;
 /// How long a segment of activity stays open before it is sealed.
 pub const SEGMENT_AGE: Duration = Duration::from_secs(60);
-/// The most requests that one agent may have pending; more are refused until some are decided.
+/// The most requests that one caller may have pending; more are refused until some are decided.
 pub const PENDING_PER_AGENT: usize = 20_000;
 /// How long somebody who waits for an approved action waits until it is tried again, where it could not be run.
 pub const TRY_AGAIN_EVERY: Duration = Duration::from_secs(5);

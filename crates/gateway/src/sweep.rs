@@ -60,9 +60,18 @@ impl Gateway {
 
     async fn moved(self: Arc<Self>, id: domain::id::ActionId) {
         let Ok(summary) = self.store.approval(id).await else { return };
+        self.asking.note(&summary);
         let wanted = summary.run_when_gone == RunWhenGone::Yes || self.waiting.has_waiters(id);
         if matches!(summary.approval, Approval::Approved(_)) && wanted {
             self.run_approved(id).await;
+        }
+    }
+
+    /// Counts what each caller has pending since before the start.
+    pub(crate) async fn count_pending(self: Arc<Self>) {
+        match self.all_in("pending").await {
+            Ok(pending) => pending.iter().for_each(|summary| self.asking.note(summary)),
+            Err(error) => tracing::error!(%error, "could not count what is pending"),
         }
     }
 

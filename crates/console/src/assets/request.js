@@ -18,20 +18,24 @@ let unseen = new Set();
 
 // Seen to the end.
 
-const observer = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (entry.isIntersecting) {
-      unseen.delete(entry.target);
-      observer.unobserve(entry.target);
-    }
-  }
-  gate();
-}, { threshold: 1 });
+let observer = null;
 
 function watch() {
-  observer.disconnect();
+  observer?.disconnect();
   unseen = new Set(find('payload-parts').querySelectorAll('[data-end]'));
+  // What lies under the bar of buttons has not been on the screen.
+  const bar = find('decide').offsetHeight;
+  observer = new IntersectionObserver(seen, { threshold: 1, rootMargin: `0px 0px -${bar}px 0px` });
   for (const end of unseen) observer.observe(end);
+  gate();
+}
+
+function seen(entries) {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    unseen.delete(target);
+    observer.unobserve(target);
+  }
   gate();
 }
 

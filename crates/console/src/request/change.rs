@@ -48,20 +48,27 @@ impl Proposal {
         let sentence = match event {
             DirectoryEvent::PersonAdded { name, .. } => format!("Add the person {name}."),
             DirectoryEvent::PersonDeactivated { id } => {
-                format!("Deactivate {}: sessions end, keys sign no more, unused approvals are void.", person(*id))
+                format!(
+                    "Deactivate {}: sessions end, keys sign no more, unused approvals are void.",
+                    person(*id)
+                )
             }
             DirectoryEvent::KeyEnrolled { person: id, key } => {
                 format!("Let the passkey “{}” speak for {}.", key.label, person(*id))
             }
             DirectoryEvent::KeyRevoked { person: id, .. } => format!("Revoke a passkey of {}.", person(*id)),
-            DirectoryEvent::GroupJoined { group, person: id } => format!("Put {} into the group {group}.", person(*id)),
+            DirectoryEvent::GroupJoined { group, person: id } => {
+                format!("Put {} into the group {group}.", person(*id))
+            }
             DirectoryEvent::GroupLeft { group, person: id } => {
                 format!("Take {} out of the group {group}.", person(*id))
             }
             DirectoryEvent::AgentAdded { name, sponsor, .. } => {
                 format!("Add the agent {name}, for which {} answers.", person(*sponsor))
             }
-            DirectoryEvent::AgentKeyReplaced { id, .. } => format!("Give the agent {} another key.", agent(*id)),
+            DirectoryEvent::AgentKeyReplaced { id, .. } => {
+                format!("Give the agent {} another key.", agent(*id))
+            }
             DirectoryEvent::AgentSponsorChanged { id, sponsor } => {
                 format!("Let {} answer for the agent {}.", person(*sponsor), agent(*id))
             }
@@ -119,8 +126,11 @@ fn middle(old: &[&str], new: &[&str]) -> Vec<Line> {
     };
     for (i, a) in old.iter().enumerate().rev() {
         for (j, b) in new.iter().enumerate().rev() {
-            let best =
-                if a == b { at(&table, i + 1, j + 1) + 1 } else { at(&table, i + 1, j).max(at(&table, i, j + 1)) };
+            let best = if a == b {
+                at(&table, i + 1, j + 1) + 1
+            } else {
+                at(&table, i + 1, j).max(at(&table, i, j + 1))
+            };
             if let Some(cell) = table.get_mut(i).and_then(|row| row.get_mut(j)) {
                 *cell = best;
             }

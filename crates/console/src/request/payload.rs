@@ -33,9 +33,14 @@ pub(crate) fn parts(fields: &[Disclosure]) -> Vec<Part> {
                     erased: false,
                 }
             }
-            Disclosure::Withheld(_) => {
-                Part { path: "erased".to_owned(), bytes: 0, text: None, base64: None, cut: true, erased: true }
-            }
+            Disclosure::Withheld(_) => Part {
+                path: "erased".to_owned(),
+                bytes: 0,
+                text: None,
+                base64: None,
+                cut: true,
+                erased: true,
+            },
         })
         .collect()
 }
@@ -125,7 +130,8 @@ fn part_view(part: &Part) -> Markup {
     }
     let name = if part.path == BODY { "Body" } else { part.path.as_str() };
     let laid_out = laid_out(part);
-    let id = |which: &str| format!("{which}-{}", part.path.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    let id =
+        |which: &str| format!("{which}-{}", part.path.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     html! {
         section.part aria-label=(name) {
             header {

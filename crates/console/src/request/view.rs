@@ -173,41 +173,49 @@ fn proposed(proposal: &Proposal) -> Markup {
 /// 2: risk, and which rule stopped it.
 fn risk(view: &View) -> Markup {
     let risk = &view.card.risk;
-    section("Risk", "risk", &html! {
-        div.risk-block data-level=(level(risk.score)) {
-            (risk_meter(risk.score))
-            ul.reasons {
-                @for reason in &risk.reasons { li { span.points { "+" (reason.points) } span { (words::outside(&reason.why)) } } }
+    section(
+        "Risk",
+        "risk",
+        &html! {
+            div.risk-block data-level=(level(risk.score)) {
+                (risk_meter(risk.score))
+                ul.reasons {
+                    @for reason in &risk.reasons { li { span.points { "+" (reason.points) } span { (words::outside(&reason.why)) } } }
+                }
             }
-        }
-        ul.rules {
-            @for rule in &view.card.rules {
-                li { span { "Stopped by " } code { (rule.id) } p.why { (words::outside(&rule.why)) } }
+            ul.rules {
+                @for rule in &view.card.rules {
+                    li { span { "Stopped by " } code { (rule.id) } p.why { (words::outside(&rule.why)) } }
+                }
             }
-        }
-        @if view.solo {
-            p.banner data-tone="ask" {
-                strong { "Solo evaluation. " }
-                "There is no second person yet, so the agent's own sponsor may review it. The receipt says " code { "separation: none" } "."
+            @if view.solo {
+                p.banner data-tone="ask" {
+                    strong { "Solo evaluation. " }
+                    "There is no second person yet, so the agent's own sponsor may review it. The receipt says " code { "separation: none" } "."
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// 3: who asks, and everybody behind.
 fn who(view: &View) -> Markup {
     let card = &view.card;
-    section("Who asks", "who", &html! {
-        ul.parties {
-            @for party in &card.chain {
-                li { (party_view(party)) }
+    section(
+        "Who asks",
+        "who",
+        &html! {
+            ul.parties {
+                @for party in &card.chain {
+                    li { (party_view(party)) }
+                }
+                @if let Some(run) = &card.run {
+                    li { span.role { "run" } span { strong.mono { (words::shown(run)) } " " span.proof data-kind="claimed" { "claimed" } } }
+                }
             }
-            @if let Some(run) = &card.run {
-                li { span.role { "run" } span { strong.mono { (words::shown(run)) } " " span.proof data-kind="claimed" { "claimed" } } }
-            }
-        }
-        p.dim { "Asked " (words::ago(card.requested, view.now)) " through the " (card.point.as_str()) " point." }
-    })
+            p.dim { "Asked " (words::ago(card.requested, view.now)) " through the " (card.point.as_str()) " point." }
+        },
+    )
 }
 
 fn party_view(party: &Party) -> Markup {
@@ -227,18 +235,22 @@ fn party_view(party: &Party) -> Markup {
 fn bytes(view: &View) -> Markup {
     let card = &view.card;
     let what = if card.point == Point::Config { "Exact change" } else { "Exactly this would run" };
-    section(what, "payload", &html! {
-        @if !card.complete {
-            div.banner data-tone="ask" id="open-whole" {
-                p {
-                    strong { "The payload has " (words::size(card.payload_bytes)) " and does not fit here. " }
-                    "Nobody approves what they could not see: open it in full first. That you did is logged."
+    section(
+        what,
+        "payload",
+        &html! {
+            @if !card.complete {
+                div.banner data-tone="ask" id="open-whole" {
+                    p {
+                        strong { "The payload has " (words::size(card.payload_bytes)) " and does not fit here. " }
+                        "Nobody approves what they could not see: open it in full first. That you did is logged."
+                    }
+                    button type="button" data-do="open" { "Open it in full" }
                 }
-                button type="button" data-do="open" { "Open it in full" }
             }
-        }
-        (payload::whole(&card.payload))
-    })
+            (payload::whole(&card.payload))
+        },
+    )
 }
 
 /// 5: effect, and whether it can be undone.
@@ -246,39 +258,53 @@ fn effect(view: &View) -> Markup {
     let card = &view.card;
     let (undo, words) = match view.group {
         VerbGroup::Read => ("Nothing to undo", "It only reads."),
-        VerbGroup::Write => ("Usually reversible, by hand", "It makes or changes something. Countersign does not undo it."),
-        VerbGroup::Destroy => ("Not reversible", "It removes something. Only a backup of yours brings it back."),
+        VerbGroup::Write => {
+            ("Usually reversible, by hand", "It makes or changes something. Countersign does not undo it.")
+        }
+        VerbGroup::Destroy => {
+            ("Not reversible", "It removes something. Only a backup of yours brings it back.")
+        }
         VerbGroup::Admin => ("Reversible, but not what happens meanwhile", "It changes who may do what."),
-        VerbGroup::Exec => ("Take it as not reversible", "It runs code, and what that does is not known beforehand."),
+        VerbGroup::Exec => {
+            ("Take it as not reversible", "It runs code, and what that does is not known beforehand.")
+        }
         VerbGroup::Export => ("Not reversible", "Data leaves, and what has left does not come back."),
     };
-    section("Effect", "effect", &html! {
-        p { strong { (undo) ". " } (words) @if !view.meaning.is_empty() { span.dim { " (" code { (card.verb) } ": " (view.meaning) ")" } } }
-        p.dim {
-            @match card.level {
-                Level::Enforced => {
-                    "The gateway runs exactly these bytes, once"
-                    @if let Some(credential) = &card.credential { ", with the credential " code { (credential) } ", which the agent never sees" }
-                    "."
-                },
-                Level::Cooperative => "The caller runs it itself and tells us what came of it. It could have gone round this gateway.",
+    section(
+        "Effect",
+        "effect",
+        &html! {
+            p { strong { (undo) ". " } (words) @if !view.meaning.is_empty() { span.dim { " (" code { (card.verb) } ": " (view.meaning) ")" } } }
+            p.dim {
+                @match card.level {
+                    Level::Enforced => {
+                        "The gateway runs exactly these bytes, once"
+                        @if let Some(credential) = &card.credential { ", with the credential " code { (credential) } ", which the agent never sees" }
+                        "."
+                    },
+                    Level::Cooperative => "The caller runs it itself and tells us what came of it. It could have gone round this gateway.",
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// 6: the reason, in the caller's words.
 fn reason(view: &View) -> Markup {
-    section("Reason given", "reason", &html! {
-        @match &view.card.reason {
-            Some(reason) => {
-                blockquote.untrusted { (words::shown(reason)) }
-                p.dim.fine { "The caller's own words. Nobody has checked them." }
-                @if let Some(marks) = words::warning([reason]) { p.warn { "They hold " (marks) "." } }
-            },
-            None => { p.dim { "None was given." } },
-        }
-    })
+    section(
+        "Reason given",
+        "reason",
+        &html! {
+            @match &view.card.reason {
+                Some(reason) => {
+                    blockquote.untrusted { (words::shown(reason)) }
+                    p.dim.fine { "The caller's own words. Nobody has checked them." }
+                    @if let Some(marks) = words::warning([reason]) { p.warn { "They hold " (marks) "." } }
+                },
+                None => { p.dim { "None was given." } },
+            }
+        },
+    )
 }
 
 /// Questions and answers; an open question stops everything.
@@ -320,38 +346,42 @@ fn exchange_view(view: &View, exchange: &Exchange) -> Markup {
 /// 7: until when, by whom, why you; what went before; the digest.
 fn standing(view: &View) -> Markup {
     let card = &view.card;
-    section("Decision", "decision", &html! {
-        div data-live="progress" {
-            @if let Stage::Pending { question } = view.stage {
-                p.deadline { (words::until(card.expires, view.now)) " left" span.dim { ", then it lapses and nothing runs" } }
-                @if question { p.chip data-tone="ask" { "A question is open" } }
-            }
-            ul.holds {
-                @for hold in &view.holds {
-                    li data-lifted[hold.lifted] { (alternatives(&hold.any_of)) " " span.dim { "for " code { (hold.rule) } } }
+    section(
+        "Decision",
+        "decision",
+        &html! {
+            div data-live="progress" {
+                @if let Stage::Pending { question } = view.stage {
+                    p.deadline { (words::until(card.expires, view.now)) " left" span.dim { ", then it lapses and nothing runs" } }
+                    @if question { p.chip data-tone="ask" { "A question is open" } }
                 }
-            }
-            @if !view.reviews.is_empty() {
-                ul.reviews {
-                    @for review in &view.reviews {
-                        li {
-                            strong { (words::outside(&review.by)) }
-                            @match review.verdict { Verdict::Approve => " approved", Verdict::Deny => " denied", Verdict::Ask => " asked" }
-                            @if let Some(group) = &review.group { " for " (group) }
-                            " " span.dim { (words::ago(review.at, view.now)) ", signed with a passkey" }
-                            @if let Some(note) = &review.note { blockquote { (words::shown(note)) } }
+                ul.holds {
+                    @for hold in &view.holds {
+                        li data-lifted[hold.lifted] { (alternatives(&hold.any_of)) " " span.dim { "for " code { (hold.rule) } } }
+                    }
+                }
+                @if !view.reviews.is_empty() {
+                    ul.reviews {
+                        @for review in &view.reviews {
+                            li {
+                                strong { (words::outside(&review.by)) }
+                                @match review.verdict { Verdict::Approve => " approved", Verdict::Deny => " denied", Verdict::Ask => " asked" }
+                                @if let Some(group) = &review.group { " for " (group) }
+                                " " span.dim { (words::ago(review.at, view.now)) ", signed with a passkey" }
+                                @if let Some(note) = &review.note { blockquote { (words::shown(note)) } }
+                            }
                         }
                     }
                 }
+                @if view.stage.is_open() { p.why-you { (why_you(view)) } }
             }
-            @if view.stage.is_open() { p.why-you { (why_you(view)) } }
-        }
-        (prior(view))
-        p.digest {
-            span.dim { "Digest " } code { (card.action.short()) } " "
-            details { summary { "in full" } code.long id="digest" { (card.action) } (copy_button("digest")) }
-        }
-    })
+            (prior(view))
+            p.digest {
+                span.dim { "Digest " } code { (card.action.short()) } " "
+                details { summary { "in full" } code.long id="digest" { (card.action) } (copy_button("digest")) }
+            }
+        },
+    )
 }
 
 fn alternatives(any_of: &[Progress]) -> Markup {
@@ -403,7 +433,8 @@ fn prior(view: &View) -> Markup {
 /// 8: approve, ask, deny.
 fn decide(view: &View) -> Markup {
     let standing = &view.standing;
-    let (decides, takes_back) = (standing.may_approve || standing.may_deny, view.mine.on_chain && view.stage.is_open());
+    let (decides, takes_back) =
+        (standing.may_approve || standing.may_deny, view.mine.on_chain && view.stage.is_open());
     html! {
         footer.decide id="decide" data-live="decide" data-may=(if standing.may_approve { "approve" } else if standing.may_deny { "deny" } else { "look" }) {
             @if view.stage.is_open() && decides {

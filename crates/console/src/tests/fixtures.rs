@@ -87,14 +87,27 @@ fn card() -> Card {
                 reason(10, "this agent has never had such an action approved"),
             ],
         },
-        rules: vec![DecidingRule { id: "prod-destroy".parse().unwrap(), why: "Removes data in production".to_owned() }],
+        rules: vec![DecidingRule {
+            id: "prod-destroy".parse().unwrap(),
+            why: "Removes data in production".to_owned(),
+        }],
         requirement: None,
         chain: vec![
-            Party { principal: Principal::Agent(agent(1)), name: "queue-janitor".to_owned(), role: "caller".to_owned() },
-            Party { principal: Principal::Person(person(3)), name: "Tomás Ruiz".to_owned(), role: "sponsor".to_owned() },
+            Party {
+                principal: Principal::Agent(agent(1)),
+                name: "queue-janitor".to_owned(),
+                role: "caller".to_owned(),
+            },
+            Party {
+                principal: Principal::Person(person(3)),
+                name: "Tomás Ruiz".to_owned(),
+                role: "sponsor".to_owned(),
+            },
         ],
         run: Some(Shown::new("nightly-cleanup/4182")),
-        reason: Some(Shown::new("The queue has had no consumer for 30 days and blocks the migration to streams (OPS-2291).")),
+        reason: Some(Shown::new(
+            "The queue has had no consumer for 30 days and blocks the migration to streams (OPS-2291).",
+        )),
         payload: request_parts("DELETE", "/api/queues/%2F/orders?if-empty=true", ""),
         payload_bytes: 180,
         complete: true,
@@ -128,7 +141,12 @@ pub(super) fn pending() -> View {
         group: VerbGroup::Destroy,
         meaning: "DELETE",
         stage: Stage::Pending { question: false },
-        standing: Standing { may_approve: true, may_deny: true, group: Some("dba".parse().unwrap()), why_not: None },
+        standing: Standing {
+            may_approve: true,
+            may_deny: true,
+            group: Some("dba".parse().unwrap()),
+            why_not: None,
+        },
         mine: Mine::default(),
         holds: vec![HoldView {
             rule: "prod-destroy".to_owned(),
@@ -139,8 +157,18 @@ pub(super) fn pending() -> View {
         solo: false,
         prior: Prior { ran: 3, denied: 1, denied_today: 0 },
         earlier: vec![
-            Earlier { id: action(20), resource: Shown::new("queues/%2F/invoices-old"), how: "succeeded", requested: at(-90_000) },
-            Earlier { id: action(21), resource: Shown::new("queues/%2F/payments"), how: "denied", requested: at(-400_000) },
+            Earlier {
+                id: action(20),
+                resource: Shown::new("queues/%2F/invoices-old"),
+                how: "succeeded",
+                requested: at(-90_000),
+            },
+            Earlier {
+                id: action(21),
+                resource: Shown::new("queues/%2F/payments"),
+                how: "denied",
+                requested: at(-400_000),
+            },
         ],
         proposal: None,
         log_key: "countersign.example/log+6e9c2b1a+AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=".to_owned(),
@@ -171,7 +199,8 @@ pub(super) fn suspicious() -> View {
     });
     view.card.verb = "http.admin".to_owned();
     view.group = VerbGroup::Admin;
-    view.card.reason = Some(Shown::new("Approved by the CTO already \u{1b}[2K, just click.\n<script>alert(1)</script>"));
+    view.card.reason =
+        Some(Shown::new("Approved by the CTO already \u{1b}[2K, just click.\n<script>alert(1)</script>"));
     view.card.questions = vec![
         Exchange {
             id: question(1),
@@ -199,7 +228,14 @@ pub(super) fn oversize() -> View {
     let mut view = pending();
     for part in &mut view.card.payload {
         if part.path == "http.body" {
-            *part = Part { path: part.path.clone(), bytes: 300_000, text: None, base64: None, cut: true, erased: false };
+            *part = Part {
+                path: part.path.clone(),
+                bytes: 300_000,
+                text: None,
+                base64: None,
+                cut: true,
+                erased: false,
+            };
         }
     }
     view.card.payload_bytes = 300_180;
@@ -210,8 +246,11 @@ pub(super) fn oversize() -> View {
 /// A JSON body that is longer than a screen.
 pub(super) fn long() -> View {
     let mut view = pending();
-    let rows: Vec<_> = (0..120).map(|n| serde_json::json!({ "id": n, "queue": format!("orders-{n}"), "durable": true })).collect();
-    let body = serde_json::to_string(&serde_json::json!({ "policy": "expire-old", "apply-to": rows })).unwrap();
+    let rows: Vec<_> = (0..120)
+        .map(|n| serde_json::json!({ "id": n, "queue": format!("orders-{n}"), "durable": true }))
+        .collect();
+    let body =
+        serde_json::to_string(&serde_json::json!({ "policy": "expire-old", "apply-to": rows })).unwrap();
     view.card.payload = request_parts("PUT", "/api/policies/%2F/expire-old", &body);
     view.card.verb = "http.put".to_owned();
     view.group = VerbGroup::Write;
@@ -308,7 +347,8 @@ pub(super) fn inbox(tab: Tab, full: bool) -> Inbox {
         second.missing = vec![progress("dba", 0, 1), progress("finance", 0, 2)];
         second.question = true;
         rows.push(second);
-        let mut third = row(3, "http.put", VerbGroup::Write, "policies/%2F/expire-\u{202e}dlo", "staging", 30);
+        let mut third =
+            row(3, "http.put", VerbGroup::Write, "policies/%2F/expire-\u{202e}dlo", "staging", 30);
         third.mine = inbox::Mine::Nothing;
         third.stage = inbox::Stage::Approved(at(540));
         rows.push(third);
@@ -348,7 +388,8 @@ pub(super) fn directory() -> Directory {
         label: label.to_owned(),
     };
     let added = |n, name: &str| DirectoryEvent::PersonAdded { id: person(n), name: name.to_owned() };
-    let joined = |n, group: &str| DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: person(n) };
+    let joined =
+        |n, group: &str| DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: person(n) };
     let policy = "@id(\"prod-destroy\") @hold(\"dba:2\") @ttl(\"30m\") @why(\"Removes data in production\")\n\
                   forbid (principal, action in Action::\"destroy\", resource in Env::\"prod\");\n";
     let route = r#"{"environment":"prod","hosts":["rabbit.example"],"name":"rabbitmq","upstream":"http://rabbit.internal:15672"}"#;

@@ -30,7 +30,8 @@ fn proposal() -> View {
     let mut view = fixtures::pending();
     let directory = fixtures::directory();
     let before = directory.policy().unwrap().text.clone();
-    let text = before.replace("dba:2", "dba:1") + "\n@id(\"reads\")\npermit (principal, action in Action::\"read\", resource);\n";
+    let text = before.replace("dba:2", "dba:1")
+        + "\n@id(\"reads\")\npermit (principal, action in Action::\"read\", resource);\n";
     let event = domain::directory::DirectoryEvent::PolicyApplied { text };
     let bytes = domain::canonical::write(&event).unwrap();
     view.card.payload = vec![fixtures::part("config.change", &String::from_utf8(bytes).unwrap())];
@@ -76,7 +77,12 @@ fn room(room: Room, admin: bool, reviewed: bool) -> String {
 fn log_page() -> String {
     let checkpoint = "countersign.example/log\n1284\nqVv0yQ2mGJzQm1rGJ1s5cYpGk6o2l0m1s3b9cW2d5e8=\n\n— countersign.example/log bpwrGkQ2f0Zz\n";
     let head = Head { size: 1_284, time: at(-42), checkpoint: checkpoint.to_owned() };
-    framed("Log", Room::Log, &[], &log::view(&head, "countersign.example/log", "countersign.example/log+6e9c2b1a+AQID", at(0)))
+    framed(
+        "Log",
+        Room::Log,
+        &[],
+        &log::view(&head, "countersign.example/log", "countersign.example/log+6e9c2b1a+AQID", at(0)),
+    )
 }
 
 /// Every page that there is, by name.
@@ -103,7 +109,10 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("log", log_page()),
         ("login", sign_in::login_view("/approvals/1?a=%22b", "countersign.example/log").into_string()),
         ("enrol", sign_in::enrol_view().into_string()),
-        ("cli", framed("Command line", Room::Inbox, &["cli.js"], &sign_in::cli_view("BCDFGHJK", "Ada Brandt"))),
+        (
+            "cli",
+            framed("Command line", Room::Inbox, &["cli.js"], &sign_in::cli_view("BCDFGHJK", "Ada Brandt")),
+        ),
         ("nothing", failure::view("Nothing here", "There is no such page.").into_string()),
     ]
 }

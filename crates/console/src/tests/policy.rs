@@ -21,7 +21,10 @@ fn no_page_has_inline_script_style_or_handlers() {
             assert!(!lower.contains("javascript:"), "{name}: {tag}");
             // Every second piece between quotes is a value.
             let names: String = lower.split('"').step_by(2).collect();
-            assert!(!names.split_whitespace().skip(1).any(|attribute| attribute.starts_with("on")), "{name}: {tag}");
+            assert!(
+                !names.split_whitespace().skip(1).any(|attribute| attribute.starts_with("on")),
+                "{name}: {tag}"
+            );
             if lower.starts_with("script") {
                 assert!(lower.contains("src=\"/static/"), "{name}: {tag}");
             }
@@ -38,11 +41,22 @@ fn no_page_has_inline_script_style_or_handlers() {
 #[test]
 fn no_script_makes_markup_of_a_string() {
     for (name, _, text) in assets::FILES {
-        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "DOMParser"] {
+        for sink in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "DOMParser",
+        ] {
             assert!(!text.contains(sink), "{name}: {sink}");
         }
         assert!(!text.contains("http://") || name == "favicon.svg", "{name} names another host");
-        assert!(!text.contains("https://") && !text.contains("@import") && !text.contains("url("), "{name} loads something");
+        assert!(
+            !text.contains("https://") && !text.contains("@import") && !text.contains("url("),
+            "{name} loads something"
+        );
     }
 }
 

@@ -10,10 +10,10 @@ use domain::directory::{Change, DirectoryEvent, Passkey};
 use domain::id::GroupName;
 use gateway::identity::{Session, SessionToken, relying_party};
 use gateway::ports::SystemEntropy;
+use gateway::store::Store;
 use gateway::store::clock::ManualClock;
 use gateway::store::embedded::{EmbeddedConfig, EmbeddedStore};
 use gateway::store::seal::SealingKey;
-use gateway::store::Store;
 use gateway::{Gateway, Parts, Settings};
 use serde_json::json;
 use tempfile::TempDir;
@@ -73,8 +73,9 @@ impl Served {
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n{lines}\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n{lines}\r\n"
+        );
         let address = self.address;
         let text = tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -142,7 +143,11 @@ async fn whoever_is_not_signed_in_is_led_to_the_sign_in_and_back() {
     };
     check("/", "/login").await;
     check("/people", "/login?next=/people").await;
-    check("/approvals/0195f3a0-0000-7000-8000-000000000001", "/login?next=/approvals/0195f3a0-0000-7000-8000-000000000001").await;
+    check(
+        "/approvals/0195f3a0-0000-7000-8000-000000000001",
+        "/login?next=/approvals/0195f3a0-0000-7000-8000-000000000001",
+    )
+    .await;
     check("/cli?code=BCDFGHJK", "/login?next=/cli%3Fcode%3DBCDFGHJK").await;
     let two = [("cookie", served.cookie.as_str()), ("cookie", served.cookie.as_str())];
     assert_eq!(served.ask("GET", "/", &two).await.status, 303, "two sessions are none");
@@ -204,5 +209,9 @@ async fn a_payload_is_opened_only_by_our_own_page() {
     assert_eq!(served.get(path).await.status, 405, "no GET opens it");
     let page = served.get("/").await.body;
     let token = page.split_once("name=\"csrf\" content=\"").unwrap().1.split_once('"').unwrap().0;
-    assert_eq!(served.ask("POST", path, &[cookie, ("x-csrf-token", token)]).await.status, 404, "there is none");
+    assert_eq!(
+        served.ask("POST", path, &[cookie, ("x-csrf-token", token)]).await.status,
+        404,
+        "there is none"
+    );
 }

@@ -293,14 +293,14 @@ async fn explain(id: &str, context: &Context) -> anyhow::Result<Ending> {
 
 /// What policy answered last, out of the approval's entries.
 fn last_evaluation(receipt: &Receipt) -> Option<Evaluation> {
-    let fields = receipt.entries.iter().flat_map(|entry| &entry.fields);
+    let fields = receipt.entries.iter().flat_map(|entry| &entry.fields).rev();
     let events = fields.filter_map(|field| match field {
         Disclosure::Open(open) if open.path == "event" => {
             domain::canonical::read::<Event>(&open.value.0).ok()
         }
         Disclosure::Open(_) | Disclosure::Withheld(_) => None,
     });
-    let evaluations = events.filter_map(|event| match event {
+    let mut evaluations = events.filter_map(|event| match event {
         Event::Requested { evaluation, .. }
         | Event::Reevaluated { evaluation }
         | Event::Redeemed { evaluation, .. } => Some(evaluation),
@@ -312,7 +312,7 @@ fn last_evaluation(receipt: &Receipt) -> Option<Evaluation> {
         | Event::Cancelled { .. }
         | Event::Finished { .. } => None,
     });
-    evaluations.last()
+    evaluations.next()
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

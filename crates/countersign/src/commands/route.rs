@@ -70,8 +70,9 @@ pub(crate) async fn run(route: &Route, context: &Context) -> anyhow::Result<Endi
                 let document = answer.get("document").unwrap_or(&Value::Null);
                 let parsed =
                     Parsed::parse_json(&document.to_string()).context("the gateway is of another version")?;
-                let text = toml::to_string(parsed.settings()).context("the route does not write as TOML")?;
-                context.output.line(text.trim_end());
+                let table =
+                    toml::Table::try_from(parsed.settings()).context("the route does not write as TOML")?;
+                context.output.line(toml::to_string(&without_empty(table))?.trim_end());
             }
             Ok(Ending::Fine)
         }
@@ -94,6 +95,29 @@ fn read(file: &Path) -> anyhow::Result<(TargetName, Value)> {
     let route = Parsed::parse_toml(&text).with_context(wrong)?;
     let document = domain::canonical::read_value(route.to_document()?.as_bytes())?;
     Ok((route.name().clone(), document))
+}
+
+/// The same without lists and tables in which nothing stands: empty is what they are where they are left out.
+fn without_empty(table: toml::Table) -> toml::Table {
+    use toml::Value as Toml;
+    let kept = |value: Toml| match value {
+        Toml::Table(table) => {
+            Some(Toml::Table(without_empty(table))).filter(|table| *table != Toml::Table(toml::Table::new()))
+        }
+        Toml::Array(items) if items.is_empty() => None,
+        Toml::Array(items) => Some(Toml::Array(
+            items
+                .into_iter()
+                .map(
+                    |item| {
+                        if let Toml::Table(table) = item { Toml::Table(without_empty(table)) } else { item }
+                    },
+                )
+                .collect(),
+        )),
+        other => Some(other),
+    };
+    table.into_iter().filter_map(|(name, value)| Some((name, kept(value)?))).collect()
 }
 
 fn list(context: &Context, answer: &Value) {

@@ -1,6 +1,7 @@
 //! `countersign show ID`: the card in the terminal, in the order in which a reviewer decides.
 
 use domain::time::Timestamp;
+use domain::verb::{Verb, VerbGroup};
 use serde_json::Value;
 
 use super::{Context, lookup};
@@ -71,6 +72,7 @@ impl Sheet<'_> {
         self.risk();
         self.who();
         self.payload();
+        self.effect();
         self.reason();
         self.time_and_people();
         self.questions();
@@ -184,6 +186,20 @@ impl Sheet<'_> {
         }
     }
 
+    fn effect(&self) {
+        let Some(verb) = Verb::find(&self.card_text("verb")) else { return };
+        let (words, tone) = match verb.group() {
+            VerbGroup::Read => ("looks and changes nothing", Tone::Plain),
+            VerbGroup::Write => ("makes or changes something that can be changed back", Tone::Plain),
+            VerbGroup::Destroy => ("removes something; nothing here brings it back", Tone::Warn),
+            VerbGroup::Admin => ("changes who may do what, or how the target itself behaves", Tone::Warn),
+            VerbGroup::Exec => ("runs code whose effect nobody here knows", Tone::Warn),
+            VerbGroup::Export => ("takes data out in bulk; what is out stays out", Tone::Warn),
+        };
+        self.gap();
+        self.pair("effect", Cell::toned(words, tone));
+    }
+
     fn reason(&self) {
         if let Some(reason) = shown(self.card("reason")) {
             self.gap();
@@ -199,10 +215,10 @@ impl Sheet<'_> {
         if let Some(requested) = at(self.card("requested")) {
             self.pair("asked", format!("{} ({})", when(requested), relative(requested)).into());
         }
-        if let Some(deadline) = at(self.approval.get("deadline").or_else(|| self.card("expires"))) {
-            if matches!(state.as_str(), "pending" | "approved") {
-                self.pair("expires", format!("{} ({})", relative(deadline), when(deadline)).into());
-            }
+        if let Some(deadline) = at(self.approval.get("deadline"))
+            && matches!(state.as_str(), "pending" | "approved")
+        {
+            self.pair("expires", format!("{} ({})", relative(deadline), when(deadline)).into());
         }
         for hold in list(self.approval.get("progress")) {
             let lifted = hold.get("lifted").and_then(Value::as_bool).unwrap_or(false);

@@ -103,14 +103,16 @@ impl House {
     /// People with their groups, each with a passkey, and agents with their sponsors.
     pub(crate) async fn open(policy: &str, people: &[(&str, &[&str])], agents: &[(&str, &str)]) -> Self {
         let mut house = Self::empty();
+        let mut events = Vec::new();
         for (name, groups) in people {
-            house.arrives(name, groups).await;
-            house.enrol(name).await;
+            events.extend(house.arrival(name, groups));
+            events.push(house.enrolment(name));
         }
         for (name, sponsor) in agents {
-            house.add_agent(name, sponsor).await;
+            events.push(house.agents_arrival(name, sponsor));
         }
-        house.apply(policy).await;
+        events.push(DirectoryEvent::PolicyApplied { text: policy.to_owned() });
+        house.change_all(events).await;
         house.start().await;
         house
     }
@@ -234,23 +236,28 @@ impl House {
 
     /// Somebody comes, without a passkey yet.
     pub(crate) async fn arrives(&mut self, name: &str, groups: &[&str]) -> PersonId {
-        let id = self.gateway.new_id(PersonId::new).unwrap();
-        let number = u8::try_from(self.names.len()).unwrap();
-        self.names.insert(name.to_owned(), (Principal::Person(id), number));
-        self.change(DirectoryEvent::PersonAdded { id, name: name.to_owned() }).await;
-        for group in groups {
-            self.join(name, group).await;
-        }
-        id
+        let events = self.arrival(name, groups);
+        self.change_all(events).await;
+        self.person(name)
     }
 
-    pub(crate) async fn add_agent(&mut self, name: &str, sponsor: &str) -> AgentId {
+    fn arrival(&mut self, name: &str, groups: &[&str]) -> Vec<DirectoryEvent> {
+        let id = self.gateway.new_id(PersonId::new).unwrap();
+        self.call(name, Principal::Person(id));
+        let joins = groups.iter().map(|group| self.joining(name, group));
+        std::iter::once(DirectoryEvent::PersonAdded { id, name: name.to_owned() }).chain(joins).collect()
+    }
+
+    fn agents_arrival(&mut self, name: &str, sponsor: &str) -> DirectoryEvent {
         let id = self.gateway.new_id(AgentId::new).unwrap();
+        self.call(name, Principal::Agent(id));
+        let (sponsor, key) = (self.person(sponsor), agent_key(self.names[name].1).public());
+        DirectoryEvent::AgentAdded { id, name: name.to_owned(), sponsor, key }
+    }
+
+    fn call(&mut self, name: &str, principal: Principal) {
         let number = u8::try_from(self.names.len()).unwrap();
-        self.names.insert(name.to_owned(), (Principal::Agent(id), number));
-        let (sponsor, key) = (self.person(sponsor), agent_key(number).public());
-        self.change(DirectoryEvent::AgentAdded { id, name: name.to_owned(), sponsor, key }).await;
-        id
+        self.names.insert(name.to_owned(), (principal, number));
     }
 
     pub(crate) fn principal(&self, name: &str) -> Principal {
@@ -278,23 +285,32 @@ impl House {
     // What changes, past all review: as if it had been approved.
 
     pub(crate) async fn change(&self, event: DirectoryEvent) {
-        let change = Change { event, by: None, approval: None };
-        self.store().change(self.store().directory().version(), vec![change]).await.unwrap();
+        self.change_all(vec![event]).await;
+    }
+
+    async fn change_all(&self, events: Vec<DirectoryEvent>) {
+        let changes = events.into_iter().map(|event| Change { event, by: None, approval: None }).collect();
+        self.store().change(self.store().directory().version(), changes).await.unwrap();
     }
 
     pub(crate) async fn apply(&self, policy: &str) {
-        gateway::policy::PolicySet::load(policy).unwrap();
         self.change(DirectoryEvent::PolicyApplied { text: policy.to_owned() }).await;
     }
 
     pub(crate) async fn enrol(&self, name: &str) {
-        let (person, key) = (self.person(name), self.passkey(name).enrolled());
-        self.change(DirectoryEvent::KeyEnrolled { person, key }).await;
+        self.change(self.enrolment(name)).await;
+    }
+
+    fn enrolment(&self, name: &str) -> DirectoryEvent {
+        DirectoryEvent::KeyEnrolled { person: self.person(name), key: self.passkey(name).enrolled() }
     }
 
     pub(crate) async fn join(&self, name: &str, group: &str) {
-        let (person, group) = (self.person(name), group.parse().unwrap());
-        self.change(DirectoryEvent::GroupJoined { group, person }).await;
+        self.change(self.joining(name, group)).await;
+    }
+
+    fn joining(&self, name: &str, group: &str) -> DirectoryEvent {
+        DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: self.person(name) }
     }
 
     pub(crate) async fn leave(&self, name: &str, group: &str) {
