@@ -20,9 +20,10 @@ permit (principal, action, resource);
 forbid (principal, action in Action::"destroy", resource);
 """
 
-# Left out for the person: what ends the session that the run lives by. Endless streams have tests of their own.
+# Left out for the person: what ends the session that the run lives by. Endless streams and the
+# long-poll have tests of their own.
 ENDS_THE_SESSION = ["logout"]
-STREAMS = ["followApproval", "followInbox"]
+STREAMS = ["followApproval", "followInbox", "waitForApproval"]
 # `positive_data_acceptance`: most operations name things that must exist, and a made-up id is rightly refused.
 # `ignored_auth` is asked by the run without a credential.
 LEFT_OUT = "positive_data_acceptance,use_after_free,ensure_resource_availability,object_level_authorization"
@@ -33,7 +34,7 @@ def run(house, who, token, cases, left_out):
         "schemathesis", "run", f"{house.url}/openapi.json", "--url", house.url, "--checks", "all",
         "--exclude-checks", LEFT_OUT, "--max-examples", str(cases), "--request-timeout", "20",
         "--suppress-health-check", "all", "--continue-on-failure", "--seed", "7", "--no-color",
-        "--phases", "examples,coverage,fuzzing", "--warnings", "off", "--header", "Prefer: wait=1",
+        "--phases", "examples,coverage,fuzzing", "--warnings", "off", "--header", "Prefer: respond-async",
     ]
     for operation in left_out:
         command += ["--exclude-operation-id", operation]

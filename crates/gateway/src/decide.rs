@@ -10,7 +10,7 @@ use domain::digest::Digest;
 use domain::directory::Directory;
 use domain::entry;
 use domain::evaluation::{DecidingRule, Decision, Evaluation, Fact, Facts};
-use domain::id::{ActionId, CredentialRef, TargetName};
+use domain::id::{ActionId, CredentialRef, Environment, TargetName};
 use domain::principal::{Chain, Principal};
 use domain::requirement::Separation;
 use domain::time::{Span, Timestamp};
@@ -48,8 +48,7 @@ pub struct Ask<'a> {
     pub reason: Option<&'a str>,
     /// What the point knows of the action beyond its digest.
     pub facts: Facts,
-    /// Which of the target's operations it is: with verb, target and caller it fixes everything that a
-    /// decision may depend on beside the request's own values.
+    /// Which of the target's operations it is.
     pub operation: u32,
     /// Groups actions of one shape.
     pub shape: Cow<'a, str>,
@@ -134,13 +133,20 @@ impl Deciding {
     }
 }
 
+/// Everything that a decision may depend on beside the request's own values and the directory's version; see
+/// [`policy::MemoKey`], which says the same of a sealed action.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     chain: Chain,
     target: TargetName,
     verb: Verb,
     operation: u32,
+    environment: Environment,
+    labels: BTreeMap<String, String>,
+    point: Point,
+    level: Level,
     has_reason: bool,
+    matched: bool,
     parsed: bool,
 }
 
@@ -226,7 +232,12 @@ impl Gateway {
             target: ask.target.name.clone(),
             verb: ask.verb,
             operation: ask.operation,
+            environment: ask.resource.environment.clone(),
+            labels: ask.resource.labels.clone(),
+            point: ask.point,
+            level: ask.level,
             has_reason: ask.reason.is_some_and(|reason| !reason.trim().is_empty()),
+            matched: ask.facts.get("matched") == Some(&Fact::Bool(true)),
             parsed: ask.facts.get("parsed") == Some(&Fact::Bool(true)),
         };
         if ask.record == RecordPermit::Segment

@@ -272,7 +272,11 @@ impl Gateway {
         Ok(payload)
     }
 
-    async fn has_opened(&self, id: ActionId, person: PersonId) -> Result<bool, GatewayError> {
+    /// Whether this person has opened the payload in full, which is on record.
+    ///
+    /// # Errors
+    /// Store failures.
+    pub async fn has_opened(&self, id: ActionId, person: PersonId) -> Result<bool, GatewayError> {
         Ok(self.store.look(&format!("opened/{id}/{person}")).await?.is_some())
     }
 

@@ -152,6 +152,10 @@ async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending>
     let client = context.signed_in()?;
     let id = lookup::approval(&client, &options.id).await?;
     let payload = if options.with_payload { "?payload=true" } else { "" };
+    if options.with_payload {
+        // That somebody opened a payload is on record before they have it.
+        client.send(reqwest::Method::POST, &format!("/v1/approvals/{id}/payload/open"), None, &[]).await?;
+    }
     let receipt = client.get(&format!("/v1/approvals/{id}/receipt{payload}")).await?;
     // A receipt's bytes are canonical JSON, so they are the same whoever fetched them.
     let text = String::from_utf8(domain::canonical::write(&receipt)?)?;

@@ -115,7 +115,11 @@ fn without_empty(table: toml::Table) -> toml::Table {
                 )
                 .collect(),
         )),
-        other => Some(other),
+        other @ (Toml::String(_)
+        | Toml::Integer(_)
+        | Toml::Float(_)
+        | Toml::Boolean(_)
+        | Toml::Datetime(_)) => Some(other),
     };
     table.into_iter().filter_map(|(name, value)| Some((name, kept(value)?))).collect()
 }

@@ -187,7 +187,7 @@ impl Sheet<'_> {
     }
 
     fn effect(&self) {
-        let Some(verb) = Verb::find(&self.card_text("verb")) else { return };
+        let Ok(verb) = self.card_text("verb").parse::<Verb>() else { return };
         let (words, tone) = match verb.group() {
             VerbGroup::Read => ("looks and changes nothing", Tone::Plain),
             VerbGroup::Write => ("makes or changes something that can be changed back", Tone::Plain),

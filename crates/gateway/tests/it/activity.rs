@@ -72,7 +72,10 @@ async fn a_line_names_who_what_and_by_which_rule() {
     assert_eq!(line["effect"], "permit");
     assert_eq!(line["caller"], house.principal("bot").to_string());
     assert_eq!(line["behind"][0]["party"], house.principal("ada").to_string());
-    assert_eq!((line["verb"].as_str(), line["resource"]["name"].as_str()), (Some("http.get"), Some("queues/orders")));
+    assert_eq!(
+        (line["verb"].as_str(), line["resource"]["name"].as_str()),
+        (Some("http.get"), Some("queues/orders"))
+    );
     assert_eq!(line["rules"][0], "all");
 }
 
@@ -97,7 +100,12 @@ async fn a_torn_last_line_is_cut_off() {
     }
     house.kill().await;
     let path = open_segment(&house);
-    std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"{\"v\":1,\"id\":\"01a3").unwrap();
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(b"{\"v\":1,\"id\":\"01a3")
+        .unwrap();
     house.reopen().unwrap();
     house.start().await;
     assert_eq!(check(&house).await, 3);

@@ -18,8 +18,8 @@ use domain::id::{ActionId, Origin};
 use domain::principal::Principal;
 use domain::time::{Span, Timestamp};
 use gateway::store::{
-    Advance, Approvals, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger, Opened, Page, Position, Prior,
-    Recorded, Request, Store, StoreError, Summary, Vault, Wake,
+    Advance, Approvals, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger, Opened, Page, Position,
+    Prior, Recorded, Request, Store, StoreError, Summary, Vault, Wake,
 };
 use tokio::sync::broadcast;
 
@@ -64,7 +64,11 @@ impl Between {
     }
 
     fn writable(&self) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::SeqCst) { Err(StoreError::Failed("the disk is full".to_owned())) } else { Ok(()) }
+        if self.failing.load(Ordering::SeqCst) {
+            Err(StoreError::Failed("the disk is full".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     async fn looked_at(&self) {
@@ -98,7 +102,12 @@ impl Approvals for Between {
         self.inner.open(request).await
     }
 
-    async fn advance(&self, id: ActionId, command: Command, effect: Effect) -> Result<Recorded<Advance>, StoreError> {
+    async fn advance(
+        &self,
+        id: ActionId,
+        command: Command,
+        effect: Effect,
+    ) -> Result<Recorded<Advance>, StoreError> {
         self.writable()?;
         self.inner.advance(id, command, effect).await
     }
@@ -116,7 +125,12 @@ impl Approvals for Between {
         self.inner.payload(id).await
     }
 
-    async fn list(&self, filter: &Filter, after: Option<Cursor>, limit: usize) -> Result<Page<Summary>, StoreError> {
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Summary>, StoreError> {
         self.inner.list(filter, after, limit).await
     }
 

@@ -9,7 +9,7 @@ use crate::house::{Call, House, held_by};
 
 /// Nothing of this approval runs, whoever waits for it, and after a restart neither.
 async fn never_runs_however_long(house: &House, id: domain::id::ActionId) {
-    let waited = house.gateway.wait(id, std::time::Duration::from_millis(200)).await;
+    let waited = house.gateway.wait(id, std::time::Duration::from_millis(120)).await;
     assert!(!matches!(waited, Ok(gateway::hold::Heard::Ran { .. })), "{waited:?}");
     assert_eq!(house.runner.runs(), 0);
 }
@@ -45,7 +45,9 @@ async fn a_stored_payload_with_a_flipped_byte_does_not_run() {
     let house = House::usual(&held_by("dba:1")).await;
     let length = "queues/orders".len();
     for at in 0..length {
-        let id = house.approved(&Call { idempotency: Some("x"), ..Call::delete("orders") }.with("n", [at as u8])).await;
+        let id = house
+            .approved(&Call { idempotency: Some("x"), ..Call::delete("orders") }.with("n", [at as u8]))
+            .await;
         let request = house.event_at(id, 0).await;
         house.forge_payload(request, id, "http.path", |mut value| {
             value[at] ^= 1;
@@ -89,7 +91,8 @@ async fn a_stored_payload_with_parts_swapped_dropped_or_erased_does_not_run() {
 #[tokio::test]
 async fn a_stored_action_that_was_altered_does_not_run() {
     let house = House::usual(&held_by("dba:1")).await;
-    let other_resource = |bytes: Vec<u8>| edit(&bytes, |action| action["resource"]["name"] = "queues/all".into());
+    let other_resource =
+        |bytes: Vec<u8>| edit(&bytes, |action| action["resource"]["name"] = "queues/all".into());
 
     // The action alone: it is not the one that was asked for.
     let id = house.approved(&Call::delete("alone")).await;

@@ -53,9 +53,15 @@ async fn the_facts_of_a_card_are_the_gateways() {
     assert!(card.risk.score >= 60, "{:?}", card.risk);
     let parties: Vec<_> = card.chain.iter().map(|party| (party.name.as_str(), party.role.as_str())).collect();
     assert_eq!(parties, [("bot", "caller"), ("ada", "sponsor")]);
-    let reason: String = card.reason.unwrap().pieces.iter().map(|piece| match piece {
-        Piece::Plain(text) | Piece::Mixed(text) | Piece::Hidden(text) => text.as_str(),
-    }).collect();
+    let reason: String = card
+        .reason
+        .unwrap()
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Plain(text) | Piece::Mixed(text) | Piece::Hidden(text) => text.as_str(),
+        })
+        .collect();
     assert_eq!(reason, lie, "word for word, and nothing made of it");
 }
 

@@ -6,7 +6,7 @@ use gateway::GatewayError;
 use gateway::change::Proposed;
 use gateway::hold::{Heard, Held};
 
-use crate::house::{Call, DENIED, House, PERMIT, eventually, forbidden, held_by};
+use crate::house::{Call, DENIED, House, PERMIT, forbidden, held_by};
 
 async fn proposed(house: &House, by: &str, event: DirectoryEvent) -> Held {
     match house.gateway.propose(&house.human(by).await, event).await.unwrap() {
@@ -25,7 +25,10 @@ async fn a_change_of_policy_needs_the_other_administrator_and_is_applied_once() 
     let house = House::usual(&held_by("dba:1")).await;
     let held = proposed(&house, "ada", policy(DENIED)).await;
     assert!(forbidden(house.approve("ada", held.id).await).contains("chain"));
-    assert!(matches!(house.approve("bob", held.id).await, Err(GatewayError::NotFound(_))), "he administers nothing");
+    assert!(
+        matches!(house.approve("bob", held.id).await, Err(GatewayError::NotFound(_))),
+        "he administers nothing"
+    );
     house.held(&Call::delete("orders")).await;
 
     let version = house.store().directory().version();
@@ -39,7 +42,8 @@ async fn a_change_of_policy_needs_the_other_administrator_and_is_applied_once() 
     // Its log entry names who proposed it and under which approval.
     let at = house.store().directory_entries("policy").await.unwrap();
     let entry = house.store().entry(*at.last().unwrap()).await.unwrap();
-    let change: Change = domain::canonical::read(&gateway::store::open_fields(&entry.fields)[0].value.0).unwrap();
+    let change: Change =
+        domain::canonical::read(&gateway::store::open_fields(&entry.fields)[0].value.0).unwrap();
     assert_eq!((change.by, change.approval), (Some(house.principal("ada")), Some(held.id)));
 }
 
@@ -51,7 +55,10 @@ async fn what_is_denied_is_not_applied() {
     house.deny("dan", held.id, "no").await.unwrap();
     house.never_runs(held.id).await;
     assert_eq!(house.store().directory().version(), version);
-    assert!(matches!(house.gateway.propose(&house.human("bob").await, policy(PERMIT)).await, Err(GatewayError::Forbidden(_))));
+    assert!(matches!(
+        house.gateway.propose(&house.human("bob").await, policy(PERMIT)).await,
+        Err(GatewayError::Forbidden(_))
+    ));
 }
 
 /// **Authority**: no rule of the deployment's own makes its configuration permitted, or lets somebody else review it.
@@ -69,7 +76,11 @@ async fn no_policy_loosens_the_review_of_configuration() {
 async fn a_policy_that_does_not_load_never_replaces_the_last_good_one() {
     let house = House::usual(&held_by("dba:1")).await;
     let before = house.store().directory().policy().unwrap().digest;
-    for text in ["permit (", r#"permit (principal, action, resource) when { context.nonsense };"#, "@id(\"x\") forbid;"] {
+    for text in [
+        "permit (",
+        r#"permit (principal, action, resource) when { context.nonsense };"#,
+        "@id(\"x\") forbid;",
+    ] {
         let refused = house.gateway.propose(&house.human("ada").await, policy(text)).await;
         assert!(matches!(refused, Err(GatewayError::Malformed(_))), "{text}");
     }
@@ -91,7 +102,9 @@ async fn the_last_administrator_stays() {
     house.approve("dan", held.id).await.unwrap();
     house.until(held.id, "finished").await;
     let alone = house.human("ada").await;
-    for event in [DirectoryEvent::PersonDeactivated { id: house.person("ada") }, house.leaving("ada", "admins")] {
+    for event in
+        [DirectoryEvent::PersonDeactivated { id: house.person("ada") }, house.leaving("ada", "admins")]
+    {
         let refused = house.gateway.propose(&alone, event).await;
         assert!(matches!(refused, Err(GatewayError::Malformed(_))), "{refused:?}");
     }
@@ -122,15 +135,16 @@ async fn a_proposal_of_somebody_deactivated_is_void() {
     house.change(DirectoryEvent::PersonDeactivated { id: house.person("ada") }).await;
     let _ = house.approve("dan", held.id).await;
     house.never_runs(held.id).await;
-    let denied = eventually("it ends", async || house.state(held.id).await == "denied");
-    denied.await;
+    house.until(held.id, "denied").await;
 }
 
 #[tokio::test]
 async fn the_command_lines_session_proposes_and_does_nothing_else() {
     let house = House::usual(PERMIT).await;
     let ada = house.at_cli("ada").await;
-    let Proposed::Held(held) = house.gateway.propose(&ada, policy(DENIED)).await.unwrap() else { panic!("not held") };
+    let Proposed::Held(held) = house.gateway.propose(&ada, policy(DENIED)).await.unwrap() else {
+        panic!("not held")
+    };
     let dan = house.at_cli("dan").await;
     let prepared = house.prepare(&dan, held.id, domain::statement::Verdict::Approve, None).await;
     if let Ok(prepared) = prepared {
@@ -171,7 +185,8 @@ async fn alone_an_administrators_change_applies_at_once_and_says_so() {
     assert!(matches!(added.unwrap(), Proposed::Applied { .. }));
     let at = house.store().directory_entries(&format!("person:{id}")).await.unwrap();
     let entry = house.store().entry(at[0]).await.unwrap();
-    let change: Change = domain::canonical::read(&gateway::store::open_fields(&entry.fields)[0].value.0).unwrap();
+    let change: Change =
+        domain::canonical::read(&gateway::store::open_fields(&entry.fields)[0].value.0).unwrap();
     assert_eq!((change.by, change.approval), (Some(house.principal("ada")), None));
     // What makes no sense is refused, alone or not.
     let agent = house.gateway.new_id(AgentId::new).unwrap();

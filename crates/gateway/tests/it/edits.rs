@@ -18,7 +18,10 @@ async fn one_more_is_asked_while_it_is_pending() {
     house.apply(&held_by("dba:2")).await;
     // At once or in a moment: one is not enough in any case.
     while let Err(error) = house.approve("bob", held.id).await {
-        assert!(matches!(error, GatewayError::Stale(_) | GatewayError::Refused(domain::Refusal::Stale)), "{error}");
+        assert!(
+            matches!(error, GatewayError::Stale(_) | GatewayError::Refused(domain::Refusal::Stale)),
+            "{error}"
+        );
     }
     house.never_runs(held.id).await;
     house.approve("cyd", held.id).await.unwrap();

@@ -132,7 +132,8 @@ impl House {
     pub(crate) async fn start(&mut self) {
         self.gateway.install(Arc::clone(&self.runner) as _);
         self.gateway.install(Arc::new(ConfigRunner::new(Arc::clone(self.gateway.store()))));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let gateway = Arc::clone(&self.gateway);
         runtime.spawn(async move { gateway.start().await }).await.unwrap().unwrap();
         self.runtime = Some(runtime);
@@ -191,8 +192,20 @@ impl House {
     }
 
     /// The same for a part of a request's payload.
-    pub(crate) fn forge_payload(&self, entry: u64, id: ActionId, path: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
-        self.reseal("payload", entry, path, |position| Place::Payload { approval: id, position, path }, change);
+    pub(crate) fn forge_payload(
+        &self,
+        entry: u64,
+        id: ActionId,
+        path: &str,
+        change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) {
+        self.reseal(
+            "payload",
+            entry,
+            path,
+            |position| Place::Payload { approval: id, position, path },
+            change,
+        );
     }
 
     fn reseal<'a>(
@@ -219,7 +232,8 @@ impl House {
         let commitment = Field::new(path, salt.try_into().unwrap(), value.clone()).commitment().unwrap();
         let sealed = key.seal(place, &[salt, &value].concat()).unwrap();
         let statement = format!("UPDATE {table} SET sealed = ?2, commitment = ?3 WHERE id = ?1");
-        let changed = connection.execute(&statement, rusqlite::params![id, sealed, commitment.as_bytes()]).unwrap();
+        let changed =
+            connection.execute(&statement, rusqlite::params![id, sealed, commitment.as_bytes()]).unwrap();
         assert_eq!(changed, 1);
     }
 
@@ -497,7 +511,7 @@ impl House {
     /// Gives what the gateway does by itself time to go wrong, and says that nothing was run.
     pub(crate) async fn never_runs(&self, id: ActionId) {
         // Somebody waits for it all the while, which is what makes an approved one run.
-        let heard = self.gateway.wait(id, Duration::from_millis(200)).await.unwrap();
+        let heard = self.gateway.wait(id, Duration::from_millis(120)).await.unwrap();
         assert!(!matches!(heard, Heard::Ran { .. }), "{heard:?}");
         assert_eq!(self.runner.runs_of(id), 0);
         assert!(!matches!(self.state(id).await, "executing" | "finished"));

@@ -72,7 +72,8 @@ impl SoftPasskey {
     pub(crate) fn get(&self, options: &Value) -> Vec<u8> {
         let client_data = self.client_data("webauthn.get", options);
         let data = self.authenticator_data(self.flags, &[]);
-        let signature: DerSignature = self.key.sign(&[data.as_slice(), &Sha256::digest(&client_data)].concat());
+        let signature: DerSignature =
+            self.key.sign(&[data.as_slice(), &Sha256::digest(&client_data)].concat());
         self.answer(&json!({
             "clientDataJSON": b64(client_data),
             "authenticatorData": b64(data),

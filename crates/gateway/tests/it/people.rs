@@ -45,7 +45,8 @@ async fn an_invited_persons_key_is_looked_at_by_another_administrator() {
     let link = house.gateway.invite(&ada, gil).await.unwrap();
     let options = house.gateway.begin_enrolment(token(&link)).await.unwrap();
     let answer = house.passkey("gil").create(&options);
-    let Enrolment::Held(held) = house.gateway.finish_enrolment(token(&link), "phone", &answer).await.unwrap() else {
+    let Enrolment::Held(held) = house.gateway.finish_enrolment(token(&link), "phone", &answer).await.unwrap()
+    else {
         panic!("one administrator was enough");
     };
     assert!(house.store().directory().person(gil).unwrap().keys.is_empty());

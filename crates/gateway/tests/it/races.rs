@@ -57,7 +57,8 @@ async fn approve_races_deny_a_hundred_times() {
         let id = house.held(&Call::delete(&format!("orders-{n}")).though_gone()).await.id;
         let yes = house.prepare(&bob, id, Verdict::Approve, None).await.unwrap();
         let no = house.prepare(&cyd, id, Verdict::Deny, Some("no")).await.unwrap();
-        let (yes_signed, no_signed) = (house.passkey("bob").get(&yes.options), house.passkey("cyd").get(&no.options));
+        let (yes_signed, no_signed) =
+            (house.passkey("bob").get(&yes.options), house.passkey("cyd").get(&no.options));
         let approve = tokio::spawn({
             let (gateway, bob) = (Arc::clone(&house.gateway), bob.clone());
             async move { gateway.submit_review(id, &bob, &yes.statement, &yes_signed).await.is_ok() }

@@ -84,6 +84,32 @@ async fn a_rule_that_reads_the_requests_own_values_is_asked_each_time() {
     }
 }
 
+/// What a rule may read without the request's own values is part of what is remembered, whatever operation the
+/// point calls it.
+#[tokio::test]
+async fn a_permit_is_remembered_for_its_place_and_for_what_is_known_of_it() {
+    let house = House::usual(&format!(
+        r#"{PERMIT}
+        @id("prod") @why("not in production") forbid (principal, action, resource) when {{ resource.production }};
+        @id("team") @why("not theirs") forbid (principal, action, resource)
+          when {{ resource.hasTag("team") && resource.getTag("team") == "payments" }};
+        @id("unmatched") @why("no route") forbid (principal, action, resource) unless {{ context.matched }};
+        @id("rest") @why("not by the API") forbid (principal, action, resource) when {{ context.point == "rest" }};"#
+    ))
+    .await;
+    let call = Call::get("orders");
+    house.permitted(&call).await;
+    assert!(!reads_payload(&house, &call).await);
+    let mut theirs = call.clone();
+    theirs.resource.labels.insert("team".to_owned(), "payments".to_owned());
+    let mut unmatched = call.clone();
+    unmatched.facts.insert("matched".to_owned(), Fact::Bool(false));
+    let rest = Call { point: domain::action::Point::Rest, ..call.clone() };
+    for other in [call.clone().in_production(), theirs, unmatched, rest] {
+        house.denied(&other).await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_held_or_denied_is_never_remembered_as_a_permit() {
     let house = House::usual(&held_by("dba:1")).await;

@@ -14,7 +14,11 @@ async fn what_was_pending_is_pending_and_can_be_approved() {
     house.approve("bob", held.id).await.unwrap();
     house.restart().await;
     assert_eq!(house.state(held.id).await, "pending");
-    assert_eq!(house.summary(held.id).await.approval.case().reviews.len(), 1, "a verdict that was taken stands");
+    assert_eq!(
+        house.summary(held.id).await.approval.case().reviews.len(),
+        1,
+        "a verdict that was taken stands"
+    );
     let again = house.held(&Call::delete("orders").though_gone()).await;
     assert!(again.attached && again.id == held.id);
     house.approve("cyd", held.id).await.unwrap();
@@ -80,13 +84,13 @@ async fn what_was_approved_is_asked_about_again_after_a_restart() {
 #[tokio::test]
 async fn killed_at_any_moment_nothing_is_lost_and_nothing_runs_twice() {
     let mut house = House::usual(&held_by("dba:1")).await;
-    for n in 0..24_u64 {
+    for n in 0..16_u64 {
         let call = Call::delete(&format!("orders-{n}")).though_gone();
         let held = house.held(&call).await;
         let first = std::sync::Arc::clone(&house.runner);
         let approved = house.approve("bob", held.id).await.is_ok();
         assert!(approved);
-        tokio::time::sleep(std::time::Duration::from_micros(n * 400)).await;
+        tokio::time::sleep(std::time::Duration::from_micros(n * 600)).await;
         house.restart().await;
         house.until(held.id, "finished").await;
         let runs = first.runs_of(held.id) + house.runner.runs_of(held.id);

@@ -110,7 +110,8 @@ async fn another_approvals_statement_is_not_this_ones() {
     let desk = Desk::new().await;
     let other = desk.house.held(&Call::delete("invoices").though_gone()).await.id;
     let response = desk.house.passkey("bob").get(&desk.prepared.options);
-    let submitted = desk.house.gateway.submit_review(other, &desk.bob, &desk.prepared.statement, &response).await;
+    let submitted =
+        desk.house.gateway.submit_review(other, &desk.bob, &desk.prepared.statement, &response).await;
     assert_eq!(refusal(submitted), "other-action");
     // Its name changed to the other approval, and handed out as such: the signature is over this one.
     let renamed = altered(&desk.prepared, |statement| statement.approval = other);
@@ -148,7 +149,10 @@ async fn a_statement_is_taken_once_good_or_bad() {
     let response = desk.house.passkey("bob").get(&prepared.options);
     desk.submit(&desk.bob, &prepared.statement, &response).await.unwrap();
     for _ in 0..3 {
-        assert_eq!(refusal(desk.submit(&desk.bob, &prepared.statement, &response).await), "statement-expired");
+        assert_eq!(
+            refusal(desk.submit(&desk.bob, &prepared.statement, &response).await),
+            "statement-expired"
+        );
     }
     assert_eq!(desk.house.summary(desk.id).await.approval.case().questions.len(), 1);
     desk.house.never_runs(desk.id).await;
@@ -162,7 +166,9 @@ async fn a_hundred_replays_at_once_are_one_review() {
     let tries: Vec<_> = (0..100)
         .map(|_| {
             let (desk, response) = (Arc::clone(&desk), response.clone());
-            tokio::spawn(async move { desk.submit(&desk.bob, &desk.prepared.statement, &response).await.is_ok() })
+            tokio::spawn(
+                async move { desk.submit(&desk.bob, &desk.prepared.statement, &response).await.is_ok() },
+            )
         })
         .collect();
     let mut taken = 0;
@@ -180,10 +186,16 @@ async fn a_statement_lapses() {
     let desk = Desk::new().await;
     let response = desk.house.passkey("bob").get(&desk.prepared.options);
     desk.house.later(10 * 60);
-    assert_eq!(refusal(desk.submit(&desk.bob, &desk.prepared.statement, &response).await), "statement-expired");
+    assert_eq!(
+        refusal(desk.submit(&desk.bob, &desk.prepared.statement, &response).await),
+        "statement-expired"
+    );
     // Had the vault kept it for longer, its own expiry would stand.
     desk.hand_out(&desk.prepared.statement).await;
-    assert_eq!(refusal(desk.submit(&desk.bob, &desk.prepared.statement, &response).await), "statement-expired");
+    assert_eq!(
+        refusal(desk.submit(&desk.bob, &desk.prepared.statement, &response).await),
+        "statement-expired"
+    );
     desk.ends_well().await;
 }
 
@@ -242,7 +254,8 @@ async fn a_page_that_has_changed_since_is_stale() {
     let desk = Desk::new().await;
     let displayed = read(&desk.prepared).displayed;
     desk.house.review("cyd", desk.id, Verdict::Ask, Some("why?")).await.unwrap();
-    let verdict = desk.house.gateway.prepare_review(desk.id, &desk.bob, Verdict::Approve, None, displayed).await;
+    let verdict =
+        desk.house.gateway.prepare_review(desk.id, &desk.bob, Verdict::Approve, None, displayed).await;
     assert!(matches!(verdict, Err(GatewayError::Stale(_))));
     let made_up = Digest::of(Purpose::Displayed, b"a page of my own");
     let verdict = desk.house.gateway.prepare_review(desk.id, &desk.bob, Verdict::Deny, None, made_up).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderValue;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -553,7 +554,7 @@ fn field(disclosure: Disclosure) -> PayloadField {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ReceiptQuery {
-    /// Whether the payload's fields stand open in it.
+    /// Whether the payload's fields stand open in it. A human opens the payload first, which is logged.
     payload: Option<bool>,
 }
 
@@ -574,7 +575,15 @@ async fn receipt(
     StrictQuery(query): StrictQuery<ReceiptQuery>,
 ) -> Result<Response, Problem> {
     let summary = app.visible(id, &caller).await?;
-    let receipt = app.gateway.receipt(&summary, query.payload.unwrap_or(false)).await?;
+    let with_payload = query.payload.unwrap_or(false);
+    if with_payload
+        && let Some(human) = &caller.human
+        && !app.gateway.has_opened(id, human.person).await?
+    {
+        let detail = "open the payload first (POST /v1/approvals/{id}/payload/open); that you did is logged";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "payload-not-opened", detail));
+    }
+    let receipt = app.gateway.receipt(&summary, with_payload).await?;
     let mut response = Json(receipt).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(RECEIPT_JSON));
