@@ -17,17 +17,11 @@ use crate::run::{self, Package, Tally};
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "countersign",
-        &[
-            "points", "console", "gateway", "policy", "store", "identity", "domain", "audit",
-            "verify",
-        ],
+        &["points", "console", "gateway", "policy", "store", "identity", "domain", "audit", "verify"],
     ),
     ("points", &["gateway", "domain"]),
     ("console", &["gateway", "domain"]),
-    (
-        "gateway",
-        &["policy", "store", "identity", "domain", "assertion"],
-    ),
+    ("gateway", &["policy", "store", "identity", "domain", "assertion"]),
     ("policy", &["domain"]),
     ("identity", &["domain", "assertion"]),
     ("store", &["audit", "domain"]),
@@ -52,15 +46,8 @@ const MACHINE_PATHS: [&str; 2] = [concat!("/", "root", "/"), concat!("/", "work"
 const UNFINISHED: [&str; 2] = ["todo", "unimplemented"];
 
 /// Folders that are not ours to check: made by tools, and ignored by git.
-const SKIPPED: [&str; 7] = [
-    ".git",
-    ".tools",
-    "target",
-    "node_modules",
-    "fuzz/target",
-    "fuzz/corpus",
-    "fuzz/artifacts",
-];
+const SKIPPED: [&str; 7] =
+    [".git", ".tools", "target", "node_modules", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 
 /// Checks every rule; each rule counts as one check.
 pub(crate) fn arrows(root: &Path) -> Result<Tally> {
@@ -76,10 +63,7 @@ pub(crate) fn arrows(root: &Path) -> Result<Tally> {
     ];
     let mut tally = Tally::default();
     for (rule, broken) in rules {
-        println!(
-            "{rule}: {}",
-            if broken.is_empty() { "ok" } else { "BROKEN" }
-        );
+        println!("{rule}: {}", if broken.is_empty() { "ok" } else { "BROKEN" });
         for line in &broken {
             println!("  {line}");
         }
@@ -110,11 +94,7 @@ fn read_tree(root: &Path) -> Result<Vec<File>> {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let path = if folder.is_empty() {
-                name.clone()
-            } else {
-                format!("{folder}/{name}")
-            };
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let kind = entry.file_type()?;
             if SKIPPED.contains(&path.as_str()) || SKIPPED.contains(&name.as_str()) {
                 continue;
@@ -133,18 +113,12 @@ fn read_tree(root: &Path) -> Result<Vec<File>> {
 }
 
 fn imports(packages: &[Package]) -> Vec<String> {
-    let ours: BTreeSet<&str> = packages
-        .iter()
-        .map(|package| package.name.as_str())
-        .collect();
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let mut broken = Vec::new();
     for package in packages {
         let row = ARROWS.iter().find(|(name, _)| *name == package.name);
         let Some((_, allowed)) = row else {
-            broken.push(format!(
-                "`{}` has no row in ARROWS: say what it may import",
-                package.name
-            ));
+            broken.push(format!("`{}` has no row in ARROWS: say what it may import", package.name));
             continue;
         };
         for dependency in &package.dependencies {
@@ -199,10 +173,7 @@ fn siblings(files: &[File]) -> Vec<String> {
 /// The module that a file is, from its path under `src`: `rest/hold.rs` is `rest::hold`.
 fn module(path: &str) -> Vec<&str> {
     let mut names: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
-    if names
-        .last()
-        .is_some_and(|last| ["mod", "lib", "main"].contains(last))
-    {
+    if names.last().is_some_and(|last| ["mod", "lib", "main"].contains(last)) {
         names.pop();
     }
     names
@@ -213,10 +184,7 @@ fn length(file: &File) -> Vec<String> {
     if !file.is_rust() || lines <= LINES {
         return Vec::new();
     }
-    vec![format!(
-        "{} has {lines} lines, more than {LINES}: split it",
-        file.path
-    )]
+    vec![format!("{} has {lines} lines, more than {LINES}: split it", file.path)]
 }
 
 fn machine_paths(file: &File) -> Vec<String> {
@@ -229,10 +197,7 @@ fn machine_paths(file: &File) -> Vec<String> {
                 before.is_none_or(|before| !before.is_alphanumeric() && !"_-.~/})".contains(before))
             });
             if absolute {
-                broken.push(format!(
-                    "{}:{line} names `{path}`, a machine's folder",
-                    file.path
-                ));
+                broken.push(format!("{}:{line} names `{path}`, a machine's folder", file.path));
             }
         }
     }
@@ -249,9 +214,9 @@ fn unfinished(file: &File) -> Vec<String> {
         .iter()
         .zip(next)
         .filter_map(|((line, token), (_, next))| match token {
-            Token::Word(word) if *next == Token::Mark('!') => UNFINISHED
-                .contains(&word.as_str())
-                .then(|| format!("{}:{line} {word}!", file.path)),
+            Token::Word(word) if *next == Token::Mark('!') => {
+                UNFINISHED.contains(&word.as_str()).then(|| format!("{}:{line} {word}!", file.path))
+            }
             Token::Word(_) | Token::Mark(_) | Token::Path => None,
         })
         .collect()
@@ -357,11 +322,7 @@ enum Token {
 
 /// The words and marks of a file, each with its line; comments and literals are left out.
 fn tokens(text: &str) -> Vec<(usize, Token)> {
-    let mut reader = Reader {
-        chars: text.chars().collect(),
-        at: 0,
-        line: 1,
-    };
+    let mut reader = Reader { chars: text.chars().collect(), at: 0, line: 1 };
     let mut tokens = Vec::new();
     while let Some(here) = reader.peek(0) {
         let line = reader.line;
@@ -473,16 +434,14 @@ impl Reader {
     /// Skips the literal of which `word` was the prefix: `b"`, `r#"`, `c"`, `b'`. The `r#` of a raw
     /// name is skipped too; the name is the next word.
     fn skip_literal_after(&mut self, word: &str) -> bool {
-        let hashes = (0..)
-            .take_while(|ahead| self.peek(*ahead) == Some('#'))
-            .count();
+        let hashes = (0..).take_while(|ahead| self.peek(*ahead) == Some('#')).count();
         let quoted = self.peek(hashes) == Some('"');
         match word {
             "r" | "br" | "cr" if quoted => {
                 self.skip(hashes + 1);
                 while self.peek(0).is_some() {
-                    let closed = self.peek(0) == Some('"')
-                        && (1..=hashes).all(|ahead| self.peek(ahead) == Some('#'));
+                    let closed =
+                        self.peek(0) == Some('"') && (1..=hashes).all(|ahead| self.peek(ahead) == Some('#'));
                     self.skip(1);
                     if closed {
                         self.skip(hashes);
@@ -516,22 +475,13 @@ mod tests {
     fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
         let dependencies = dependencies
             .iter()
-            .map(|(name, kind)| Dependency {
-                name: (*name).to_owned(),
-                kind: kind.map(str::to_owned),
-            })
+            .map(|(name, kind)| Dependency { name: (*name).to_owned(), kind: kind.map(str::to_owned) })
             .collect();
-        Package {
-            name: name.to_owned(),
-            dependencies,
-        }
+        Package { name: name.to_owned(), dependencies }
     }
 
     fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        File { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// What `text` breaks, as the file `path`, beside the points `http`, `rest` and `mcp`.
@@ -551,10 +501,7 @@ mod tests {
         let policy = || package("policy", &[("domain", None)]);
         assert!(imports(&[domain(), store(Some("dev")), policy()]).is_empty());
         for kind in [None, Some("build")] {
-            assert_eq!(
-                imports(&[store(kind), policy()]),
-                ["`store` may not import `policy`"]
-            );
+            assert_eq!(imports(&[store(kind), policy()]), ["`store` may not import `policy`"]);
         }
     }
 
@@ -592,40 +539,17 @@ mod tests {
             "use super::super::*;",
             "fn f<'a>(x: &'a str) -> char { crate::http::go(x); 'x' }",
         ] {
-            assert_eq!(
-                check("crates/points/src/rest/hold.rs", text).len(),
-                1,
-                "{text}"
-            );
+            assert_eq!(check("crates/points/src/rest/hold.rs", text).len(), 1, "{text}");
         }
-        assert_eq!(
-            check("crates/points/src/rest/mod.rs", "use super::http;").len(),
-            1
-        );
-        assert_eq!(
-            check("crates/points/src/rest.rs", "use super::http;").len(),
-            1
-        );
-        assert_eq!(
-            check(
-                "crates/points/src/rest/a/b.rs",
-                "use super::super::super::mcp;"
-            )
-            .len(),
-            1
-        );
+        assert_eq!(check("crates/points/src/rest/mod.rs", "use super::http;").len(), 1);
+        assert_eq!(check("crates/points/src/rest.rs", "use super::http;").len(), 1);
+        assert_eq!(check("crates/points/src/rest/a/b.rs", "use super::super::super::mcp;").len(), 1);
     }
 
     #[test]
     fn the_line_is_told() {
-        let broken = check(
-            "crates/points/src/rest/hold.rs",
-            "//! Why.\n\nuse crate::http::Body;\n",
-        );
-        assert_eq!(
-            broken,
-            ["crates/points/src/rest/hold.rs:3 imports its sibling `http`"]
-        );
+        let broken = check("crates/points/src/rest/hold.rs", "//! Why.\n\nuse crate::http::Body;\n");
+        assert_eq!(broken, ["crates/points/src/rest/hold.rs:3 imports its sibling `http`"]);
     }
 
     #[test]
@@ -646,13 +570,7 @@ mod tests {
             let broken = check("crates/points/src/rest/hold.rs", text);
             assert!(broken.is_empty(), "{text}: {broken:?}");
         }
-        assert!(
-            check(
-                "crates/points/src/lib.rs",
-                "use crate::http; use self::rest;"
-            )
-            .is_empty()
-        );
+        assert!(check("crates/points/src/lib.rs", "use crate::http; use self::rest;").is_empty());
         assert!(check("crates/console/src/rest/a.rs", "use crate::http;").is_empty());
     }
 
@@ -680,13 +598,8 @@ mod tests {
     #[test]
     fn unfinished_code_is_told() {
         for word in UNFINISHED {
-            assert_eq!(
-                unfinished(&file("a.rs", &format!("fn f() {{ {word}!() }}"))).len(),
-                1
-            );
-            assert!(
-                unfinished(&file("a.rs", &format!("// {word}!()\nlet {word} = 1;"))).is_empty()
-            );
+            assert_eq!(unfinished(&file("a.rs", &format!("fn f() {{ {word}!() }}"))).len(), 1);
+            assert!(unfinished(&file("a.rs", &format!("// {word}!()\nlet {word} = 1;"))).is_empty());
             assert!(unfinished(&file("a.md", &format!("{word}!"))).is_empty());
         }
     }

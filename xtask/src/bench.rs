@@ -24,7 +24,10 @@ pub(crate) const ROWS: &[Step] = &[
         name: "commit",
         needs: &[],
         run: |root| {
-            run::cargo(root, &["bench", "--package", "store", "--features", "conformance", "--bench", "commit"])
+            run::cargo(
+                root,
+                &["bench", "--package", "store", "--features", "conformance", "--bench", "commit"],
+            )
         },
     },
     Step {

@@ -19,10 +19,7 @@ const CARGO_FUZZ: Need = Need::CargoTool("cargo-fuzz", "0.13.2");
 /// what the fuzzer finds on its own goes to the git-ignored `fuzz/corpus/<target>`.
 pub(crate) fn fuzz(root: &Path, target: &str, seconds: u64) -> Result<bool> {
     let manifest = root.join("fuzz/Cargo.toml");
-    ensure!(
-        manifest.is_file(),
-        "no rows yet: there is no `fuzz/Cargo.toml`; make it with `cargo fuzz init`"
-    );
+    ensure!(manifest.is_file(), "no rows yet: there is no `fuzz/Cargo.toml`; make it with `cargo fuzz init`");
     let targets = targets(&fs::read_to_string(&manifest)?)?;
     if targets.is_empty() {
         bail!("no rows yet: `fuzz/Cargo.toml` has no [[bin]]");
@@ -32,9 +29,7 @@ pub(crate) fn fuzz(root: &Path, target: &str, seconds: u64) -> Result<bool> {
         "`{target}` is not a fuzz target; there are: {}",
         targets.join(", ")
     );
-    let nightly = Command::new("cargo")
-        .args(["+nightly", "--version"])
-        .output();
+    let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
     ensure!(
         nightly.is_ok_and(|output| output.status.success()),
         "fuzzing needs the nightly toolchain: run `rustup toolchain install nightly`"

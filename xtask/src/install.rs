@@ -51,11 +51,7 @@ fn apt(packages: &[&str]) -> Result<()> {
     /// Whether the list of packages could be brought up to date; asked at most once a run.
     static UPDATED: OnceLock<bool> = OnceLock::new();
 
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|name| !has_deb(name))
-        .collect();
+    let missing: Vec<&str> = packages.iter().copied().filter(|name| !has_deb(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -66,10 +62,7 @@ fn apt(packages: &[&str]) -> Result<()> {
     }
     let mut command = as_root(&["apt-get", "install", "--yes", "--no-install-recommends"]);
     command.args(&missing);
-    ensure!(
-        install(command).context(by_hand.clone())?,
-        "`apt-get install` failed; {by_hand}"
-    );
+    ensure!(install(command).context(by_hand.clone())?, "`apt-get install` failed; {by_hand}");
     Ok(())
 }
 
@@ -99,18 +92,9 @@ fn pip(root: &Path, name: &str, version: &str) -> Result<()> {
     }
     println!("installing the Python package {name} {version}");
     let mut command = Command::new(python);
-    command.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     command.arg(format!("{name}=={version}"));
-    ensure!(
-        install(command)?,
-        "pip failed: does {name} {version} exist, and is pip set up?"
-    );
+    ensure!(install(command)?, "pip failed: does {name} {version} exist, and is pip set up?");
     Ok(())
 }
 
@@ -126,10 +110,7 @@ fn venv(root: &Path) -> Result<PathBuf> {
     }
     let mut command = Command::new("python3");
     command.args(["-m", "venv", "--clear"]).arg(&folder);
-    ensure!(
-        install(command)?,
-        "cannot make `.tools/venv`: `python3 -m venv` has to work"
-    );
+    ensure!(install(command)?, "cannot make `.tools/venv`: `python3 -m venv` has to work");
     Ok(python)
 }
 
@@ -158,10 +139,7 @@ fn npm(root: &Path, name: &str, version: &str) -> Result<()> {
     command.current_dir(folder);
     command.args(["install", "--save-exact", "--no-audit", "--no-fund"]);
     command.arg(format!("{name}@{version}"));
-    ensure!(
-        install(command)?,
-        "npm failed: does {name} {version} exist, and is npm set up?"
-    );
+    ensure!(install(command)?, "npm failed: does {name} {version} exist, and is npm set up?");
     Ok(())
 }
 
@@ -178,9 +156,7 @@ fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
     }
     println!("building {name} {version}, once: this takes minutes");
     let mut command = run::in_tools(root, "cargo");
-    command
-        .args(["install", name, "--version", version, "--locked", "--root"])
-        .arg(folder);
+    command.args(["install", name, "--version", version, "--locked", "--root"]).arg(folder);
     if !install(command)? {
         bail!("`cargo install {name} --version {version} --locked` failed: its output says why");
     }
@@ -203,15 +179,8 @@ fn install(command: Command) -> Result<bool> {
 
 /// What a command prints, if it starts and exits with success.
 fn said(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[cfg(test)]

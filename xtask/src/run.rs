@@ -37,11 +37,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// One check, which passed or failed.
     pub(crate) fn one(passed: bool) -> Tally {
-        Tally {
-            passed: u64::from(passed),
-            failed: u64::from(!passed),
-            ..Tally::default()
-        }
+        Tally { passed: u64::from(passed), failed: u64::from(!passed), ..Tally::default() }
     }
 }
 
@@ -79,14 +75,9 @@ pub(crate) struct Dependency {
 /// The workspace around the current folder.
 pub(crate) fn metadata() -> Result<Metadata> {
     let mut command = bare("cargo");
-    command
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .stderr(Stdio::inherit());
+    command.args(["metadata", "--no-deps", "--format-version", "1"]).stderr(Stdio::inherit());
     let output = command.output().context("cannot run `cargo metadata`")?;
-    ensure!(
-        output.status.success(),
-        "`cargo metadata` failed: mend the Cargo.toml that it names"
-    );
+    ensure!(output.status.success(), "`cargo metadata` failed: mend the Cargo.toml that it names");
     serde_json::from_str(&String::from_utf8(output.stdout)?)
         .context("cannot read what `cargo metadata` printed")
 }
@@ -118,30 +109,16 @@ pub(crate) fn cargo_test(root: &Path, arguments: &[&str]) -> Result<Tally> {
 /// and npm's packages by `NODE_PATH` (which `require` honours and `import` does not: use
 /// `createRequire(import.meta.url)`). When it runs past `limit` it gets a TERM, in which it can
 /// stop what it started, and then a KILL.
-pub(crate) fn script(
-    root: &Path,
-    path: &str,
-    arguments: &[&str],
-    limit: Duration,
-) -> Result<Tally> {
-    ensure!(
-        root.join(path).is_file(),
-        "the script `{path}` does not exist: write it"
-    );
+pub(crate) fn script(root: &Path, path: &str, arguments: &[&str], limit: Duration) -> Result<Tally> {
+    ensure!(root.join(path).is_file(), "the script `{path}` does not exist: write it");
     let interpreter = match Path::new(path).extension().and_then(|end| end.to_str()) {
         Some("py") => "python3",
         Some("mjs") => "node",
         Some("sh") => "bash",
         _ => bail!("`{path}` is not a .py, .mjs or .sh: nothing here knows how to run it"),
     };
-    let built = cargo(
-        root,
-        &["build", "--package", "countersign", "--package", "demo"],
-    )?;
-    ensure!(
-        built.failed == 0,
-        "the binaries that `{path}` tests do not build"
-    );
+    let built = cargo(root, &["build", "--package", "countersign", "--package", "demo"])?;
+    ensure!(built.failed == 0, "the binaries that `{path}` tests do not build");
 
     let binaries = metadata()?.target_directory.join("debug");
     let mut command = in_tools(root, interpreter);
@@ -163,9 +140,8 @@ fn counted(command: Command, limit: Duration) -> Result<Tally> {
             line.clone_into(&mut last);
         }
     })?;
-    let tally = script_result(&last).with_context(|| {
-        format!("its last line is not `N passed, N failed` but `{last}` ({status})")
-    })?;
+    let tally = script_result(&last)
+        .with_context(|| format!("its last line is not `N passed, N failed` but `{last}` ({status})"))?;
     settle(tally, status.success())
 }
 
@@ -222,10 +198,7 @@ pub(crate) fn stream(
     if let Some(output) = child.stdout.take() {
         thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                if sender
-                    .send(String::from_utf8_lossy(&line).into_owned())
-                    .is_err()
-                {
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                     return;
                 }
             }
@@ -248,10 +221,7 @@ pub(crate) fn stream(
         }
         if start.elapsed() > limit {
             stop(&mut child)?;
-            bail!(
-                "`{name}` ran longer than its limit of {} s and was stopped",
-                limit.as_secs()
-            );
+            bail!("`{name}` ran longer than its limit of {} s and was stopped", limit.as_secs());
         }
     };
     while let Ok(line) = lines.recv_timeout(DRAIN) {
@@ -262,9 +232,7 @@ pub(crate) fn stream(
 
 /// Asks a command to stop, and kills it if it does not.
 fn stop(child: &mut Child) -> Result<()> {
-    let asked = Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status();
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     let start = Instant::now();
     while asked.as_ref().is_ok_and(ExitStatus::success) && start.elapsed() < GRACE {
         if child.try_wait()?.is_some() {
@@ -309,9 +277,7 @@ fn script_result(line: &str) -> Option<Tally> {
     let tally = Tally {
         passed: count(parts.next()?, "passed")?,
         failed: count(parts.next()?, "failed")?,
-        skipped: parts
-            .next()
-            .map_or(Some(0), |part| count(part, "skipped"))?,
+        skipped: parts.next().map_or(Some(0), |part| count(part, "skipped"))?,
         notes: Vec::new(),
     };
     parts.next().is_none().then_some(tally)
@@ -326,12 +292,7 @@ mod tests {
     use super::*;
 
     fn tally(passed: u64, failed: u64, skipped: u64) -> Tally {
-        Tally {
-            passed,
-            failed,
-            skipped,
-            notes: Vec::new(),
-        }
+        Tally { passed, failed, skipped, notes: Vec::new() }
     }
 
     fn shell(text: &str) -> Command {
@@ -342,9 +303,11 @@ mod tests {
 
     #[test]
     fn a_result_line_of_cargo_is_counted() {
-        let ok = "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 4 filtered out; finished in 0.01s";
+        let ok =
+            "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 4 filtered out; finished in 0.01s";
         assert_eq!(cargo_result(ok), Some(tally(12, 0, 3)));
-        let failed = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 9s";
+        let failed =
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 9s";
         assert_eq!(cargo_result(failed), Some(tally(1, 2, 0)));
     }
 
@@ -366,10 +329,7 @@ mod tests {
     #[test]
     fn a_result_line_of_a_script_is_counted() {
         assert_eq!(script_result("7 passed, 0 failed"), Some(tally(7, 0, 0)));
-        assert_eq!(
-            script_result("7 passed, 1 failed, 2 skipped\r"),
-            Some(tally(7, 1, 2))
-        );
+        assert_eq!(script_result("7 passed, 1 failed, 2 skipped\r"), Some(tally(7, 1, 2)));
         for line in [
             "",
             "all is well",
@@ -388,10 +348,7 @@ mod tests {
         let check = |text| counted(shell(text), CARGO_LIMIT);
         let well = check("echo 9 passed, 9 failed; echo so; echo 2 passed, 0 failed; echo");
         assert_eq!(well.unwrap(), tally(2, 0, 0));
-        assert_eq!(
-            check("echo 2 passed, 0 failed; exit 1").unwrap(),
-            tally(2, 1, 0)
-        );
+        assert_eq!(check("echo 2 passed, 0 failed; exit 1").unwrap(), tally(2, 1, 0));
         assert!(check("echo 2 passed, 0 failed; echo bye").is_err());
         assert!(check("echo 0 passed, 0 failed").is_err());
         assert!(check("true").is_err());
@@ -429,9 +386,6 @@ mod tests {
     #[test]
     fn a_command_past_its_limit_is_stopped() {
         let error = stream(shell("exec sleep 60"), Duration::from_millis(200), |_| ()).unwrap_err();
-        assert!(
-            error.to_string().contains("longer than its limit"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("longer than its limit"), "{error}");
     }
 }

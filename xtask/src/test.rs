@@ -23,43 +23,19 @@ pub(crate) struct Step {
 
 /// The steps, in the order in which they run.
 const STEPS: &[Step] = &[
-    Step {
-        name: "format",
-        needs: &[],
-        run: |root| run::cargo(root, &["fmt", "--all", "--check"]),
-    },
+    Step { name: "format", needs: &[], run: |root| run::cargo(root, &["fmt", "--all", "--check"]) },
     Step {
         name: "clippy",
         needs: &[],
-        run: |root| {
-            run::cargo(
-                root,
-                &[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ],
-            )
-        },
+        run: |root| run::cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     },
-    Step {
-        name: "arrows",
-        needs: &[],
-        run: arrows::arrows,
-    },
+    Step { name: "arrows", needs: &[], run: arrows::arrows },
     Step {
         name: "cargo-test",
         needs: &[],
         run: |root| run::cargo_test(root, &["--workspace", "--no-fail-fast"]),
     },
-    Step {
-        name: "deny",
-        needs: &[Need::CargoTool("cargo-deny", "0.20.2")],
-        run: deny,
-    },
+    Step { name: "deny", needs: &[Need::CargoTool("cargo-deny", "0.20.2")], run: deny },
 ];
 
 /// The end-to-end suites: scripts in `tests/` that meet the binary as its users do, and the demo.
@@ -102,92 +78,54 @@ const FETCH_LIMIT: Duration = Duration::from_secs(60);
 /// Runs all steps, or only those named.
 pub(crate) fn test(root: &Path, only: &[String]) -> Result<bool> {
     let known: Vec<&Step> = STEPS.iter().chain(SUITES).collect();
-    if let Some(name) = only
-        .iter()
-        .find(|name| !known.iter().any(|step| step.name == **name))
-    {
+    if let Some(name) = only.iter().find(|name| !known.iter().any(|step| step.name == **name)) {
         bail!("`{name}` is not a step; there are: {}", names(&known));
     }
-    let chosen: Vec<&Step> =
-        known.into_iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect();
+    let chosen: Vec<&Step> = known
+        .into_iter()
+        .filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
+        .collect();
     Ok(perform(root, &chosen, Vec::new()))
 }
 
 /// Runs one row of a table, or all of it. A table without rows is an error, not a success.
-pub(crate) fn table(
-    root: &Path,
-    what: &str,
-    rows: &'static [Step],
-    name: Option<&str>,
-) -> Result<bool> {
-    ensure!(
-        !rows.is_empty(),
-        "no rows yet: add one to ROWS in `xtask/src/{what}.rs`"
-    );
-    let chosen: Vec<&Step> = rows
-        .iter()
-        .filter(|row| name.is_none_or(|name| row.name == name))
-        .collect();
+pub(crate) fn table(root: &Path, what: &str, rows: &'static [Step], name: Option<&str>) -> Result<bool> {
+    ensure!(!rows.is_empty(), "no rows yet: add one to ROWS in `xtask/src/{what}.rs`");
+    let chosen: Vec<&Step> = rows.iter().filter(|row| name.is_none_or(|name| row.name == name)).collect();
     if chosen.is_empty() {
-        bail!(
-            "no such {what}; there are: {}",
-            names(&rows.iter().collect::<Vec<_>>())
-        );
+        bail!("no such {what}; there are: {}", names(&rows.iter().collect::<Vec<_>>()));
     }
     Ok(perform(root, &chosen, Vec::new()))
 }
 
 fn names(steps: &[&Step]) -> String {
-    steps
-        .iter()
-        .map(|step| step.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    steps.iter().map(|step| step.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Installs what the steps need, runs them all whatever fails, and prints the sums. The last line
 /// is `N passed, N failed`; true when nothing failed.
 fn perform(root: &Path, steps: &[&Step], mut notes: Vec<String>) -> bool {
-    let ready: Vec<Result<()>> = steps
-        .iter()
-        .map(|step| {
-            step.needs
-                .iter()
-                .try_for_each(|need| install::need(root, need))
-        })
-        .collect();
+    let ready: Vec<Result<()>> =
+        steps.iter().map(|step| step.needs.iter().try_for_each(|need| install::need(root, need))).collect();
 
     let mut total = Tally::default();
     let mut rows = Vec::new();
     for (step, ready) in steps.iter().zip(ready) {
         println!("\n=== {} ===", step.name);
         let start = Instant::now();
-        let tally = ready
-            .and_then(|()| (step.run)(root))
-            .unwrap_or_else(|error| {
-                println!("{}: {error:#}", step.name);
-                Tally::one(false)
-            });
+        let tally = ready.and_then(|()| (step.run)(root)).unwrap_or_else(|error| {
+            println!("{}: {error:#}", step.name);
+            Tally::one(false)
+        });
         let seconds = start.elapsed().as_secs_f64();
-        println!(
-            "--- {}: {} passed, {} failed in {seconds:.1} s ---",
-            step.name, tally.passed, tally.failed
-        );
+        println!("--- {}: {} passed, {} failed in {seconds:.1} s ---", step.name, tally.passed, tally.failed);
         rows.push((step.name, seconds, tally.clone()));
         total += tally;
     }
 
-    println!(
-        "\n{:<14}{:>8}{:>8}{:>9}{:>10}",
-        "step", "passed", "failed", "skipped", "seconds"
-    );
+    println!("\n{:<14}{:>8}{:>8}{:>9}{:>10}", "step", "passed", "failed", "skipped", "seconds");
     for (name, seconds, tally) in rows {
-        let Tally {
-            passed,
-            failed,
-            skipped,
-            ..
-        } = tally;
+        let Tally { passed, failed, skipped, .. } = tally;
         println!("{name:<14}{passed:>8}{failed:>8}{skipped:>9}{seconds:>10.1}");
     }
     notes.append(&mut total.notes);
@@ -235,21 +173,9 @@ mod tests {
 
     use super::*;
 
-    const PASSES: Step = Step {
-        name: "passes",
-        needs: &[],
-        run: |_| Ok(Tally::one(true)),
-    };
-    const FAILS: Step = Step {
-        name: "fails",
-        needs: &[],
-        run: |_| Ok(Tally::one(false)),
-    };
-    const ERRS: Step = Step {
-        name: "errs",
-        needs: &[],
-        run: |_| bail!("no such thing"),
-    };
+    const PASSES: Step = Step { name: "passes", needs: &[], run: |_| Ok(Tally::one(true)) };
+    const FAILS: Step = Step { name: "fails", needs: &[], run: |_| Ok(Tally::one(false)) };
+    const ERRS: Step = Step { name: "errs", needs: &[], run: |_| bail!("no such thing") };
 
     #[test]
     fn no_two_steps_have_one_name() {

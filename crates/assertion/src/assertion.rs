@@ -29,11 +29,8 @@ pub fn check_assertion(
     user_verification: UserVerification,
 ) -> Result<Checked, Refusal> {
     assertion.check_user_handle()?;
-    let client_data = relying_party.check_client_data(
-        "webauthn.get",
-        expected_challenge,
-        &assertion.client_data_json,
-    )?;
+    let client_data =
+        relying_party.check_client_data("webauthn.get", expected_challenge, &assertion.client_data_json)?;
     let data = AuthenticatorData::parse(&assertion.authenticator_data)?;
     relying_party.check_authenticator_data(&data, user_verification)?;
     if data.attested.is_some() {
@@ -71,11 +68,7 @@ pub struct Assertion {
     pub signature: Vec<u8>,
     /// The user id that the authenticator keeps, at most [`MAX_USER_HANDLE_BYTES`] bytes. Not covered by
     /// the signature: never the proof of who somebody is.
-    #[serde(
-        with = "base64url::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "base64url::option", default, skip_serializing_if = "Option::is_none")]
     pub user_handle: Option<Vec<u8>>,
 }
 
@@ -88,9 +81,7 @@ impl Assertion {
 
     fn check_user_handle(&self) -> Result<(), Refusal> {
         match self.user_handle.as_deref().map(<[u8]>::len) {
-            Some(bytes) if bytes > MAX_USER_HANDLE_BYTES => {
-                Err(Refusal::UserHandleTooLong { bytes })
-            }
+            Some(bytes) if bytes > MAX_USER_HANDLE_BYTES => Err(Refusal::UserHandleTooLong { bytes }),
             Some(_) | None => Ok(()),
         }
     }

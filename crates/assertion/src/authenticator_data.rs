@@ -61,20 +61,11 @@ impl AuthenticatorData {
         } else {
             (None, rest)
         };
-        let rest = if flags.extensions() {
-            skip_extensions(rest)?
-        } else {
-            rest
-        };
+        let rest = if flags.extensions() { skip_extensions(rest)? } else { rest };
         if !rest.is_empty() {
             return Err(Refusal::AuthenticatorDataTrailing { bytes: rest.len() });
         }
-        Ok(Self {
-            rp_id_hash,
-            flags,
-            counter: u32::from_be_bytes(counter),
-            attested,
-        })
+        Ok(Self { rp_id_hash, flags, counter: u32::from_be_bytes(counter), attested })
     }
 }
 
@@ -83,12 +74,8 @@ impl AttestedCredential {
         let (aaguid, rest) = take::<16>(bytes)?;
         let (length, rest) = take::<2>(rest)?;
         let length = usize::from(u16::from_be_bytes(length));
-        let (id, rest) = rest
-            .split_at_checked(length)
-            .ok_or(Refusal::AuthenticatorDataTruncated)?;
-        let key = cbor::read(rest).ok_or(Refusal::PublicKeyMalformed {
-            reason: "it is not strict CBOR",
-        })?;
+        let (id, rest) = rest.split_at_checked(length).ok_or(Refusal::AuthenticatorDataTruncated)?;
+        let key = cbor::read(rest).ok_or(Refusal::PublicKeyMalformed { reason: "it is not strict CBOR" })?;
         let attested = Self {
             aaguid: Aaguid(aaguid),
             credential_id: CredentialId::new(id.to_vec())?,
@@ -100,21 +87,13 @@ impl AttestedCredential {
 
 fn skip_extensions(bytes: &[u8]) -> Result<&[u8], Refusal> {
     let item = cbor::read(bytes).ok_or(Refusal::ExtensionsMalformed)?;
-    let keyed_by_text = item
-        .value
-        .as_map()
-        .is_some_and(|outputs| outputs.iter().all(|(key, _)| key.is_text()));
-    if keyed_by_text {
-        Ok(item.rest)
-    } else {
-        Err(Refusal::ExtensionsMalformed)
-    }
+    let keyed_by_text =
+        item.value.as_map().is_some_and(|outputs| outputs.iter().all(|(key, _)| key.is_text()));
+    if keyed_by_text { Ok(item.rest) } else { Err(Refusal::ExtensionsMalformed) }
 }
 
 fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), Refusal> {
-    let (head, rest) = bytes
-        .split_first_chunk()
-        .ok_or(Refusal::AuthenticatorDataTruncated)?;
+    let (head, rest) = bytes.split_first_chunk().ok_or(Refusal::AuthenticatorDataTruncated)?;
     Ok((*head, rest))
 }
 

@@ -22,8 +22,7 @@ pub(crate) struct Item<'a> {
 /// length of `bytes`.
 pub(crate) fn read(bytes: &[u8]) -> Option<Item<'_>> {
     let mut rest = bytes;
-    let value: Value =
-        ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_CBOR_DEPTH).ok()?;
+    let value: Value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_CBOR_DEPTH).ok()?;
     let length = bytes.len().checked_sub(rest.len())?;
     let (bytes, rest) = bytes.split_at_checked(length)?;
     let strict = encode(&value)? == bytes && keys_are_unique(&value);
@@ -41,15 +40,11 @@ fn keys_are_unique(value: &Value) -> bool {
     if let Some(entries) = value.as_map() {
         let mut seen = BTreeSet::new();
         return entries.iter().all(|(key, value)| {
-            encode(key).is_some_and(|key| seen.insert(key))
-                && keys_are_unique(key)
-                && keys_are_unique(value)
+            encode(key).is_some_and(|key| seen.insert(key)) && keys_are_unique(key) && keys_are_unique(value)
         });
     }
     if let Some(items) = value.as_array() {
         return items.iter().all(keys_are_unique);
     }
-    value
-        .as_tag()
-        .is_none_or(|(_, value)| keys_are_unique(value))
+    value.as_tag().is_none_or(|(_, value)| keys_are_unique(value))
 }

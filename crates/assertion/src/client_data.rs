@@ -41,9 +41,7 @@ impl ClientData {
         let text = std::str::from_utf8(json).map_err(|_| malformed("it is not UTF-8"))?;
         let json: Json = serde_json::from_str(text).map_err(malformed)?;
         if let Some(key) = json.repeated_key() {
-            return Err(Refusal::ClientDataDuplicateKey {
-                key: key.to_owned(),
-            });
+            return Err(Refusal::ClientDataDuplicateKey { key: key.to_owned() });
         }
         let Json::Object(members) = json else {
             return Err(malformed("it is not an object"));
@@ -76,9 +74,7 @@ impl ClientData {
 }
 
 fn malformed(reason: impl fmt::Display) -> Refusal {
-    Refusal::ClientDataMalformed {
-        reason: reason.to_string(),
-    }
+    Refusal::ClientDataMalformed { reason: reason.to_string() }
 }
 
 /// Just enough of a JSON value: an object keeps its members in order, so that a repeated key is seen
@@ -99,11 +95,7 @@ impl Json {
             Self::Object(members) => {
                 let mut seen = BTreeSet::new();
                 members.iter().find_map(|(key, value)| {
-                    if seen.insert(key) {
-                        value.repeated_key()
-                    } else {
-                        Some(key.as_str())
-                    }
+                    if seen.insert(key) { value.repeated_key() } else { Some(key.as_str()) }
                 })
             }
             Self::Array(items) => items.iter().find_map(Self::repeated_key),

@@ -42,14 +42,12 @@ mod base64url;
 #[cfg(test)]
 mod tests;
 
-pub use assertion::{
-    Assertion, Checked, STATEMENT_CHALLENGE_PREFIX, check_assertion, statement_challenge,
-};
+pub use assertion::{Assertion, Checked, STATEMENT_CHALLENGE_PREFIX, check_assertion, statement_challenge};
 pub use authenticator_data::{Aaguid, AttestedCredential, AuthenticatorData, CredentialId, Flags};
 pub use client_data::ClientData;
 pub use limits::{
-    MAX_ATTESTATION_OBJECT_BYTES, MAX_AUTHENTICATOR_DATA_BYTES, MAX_CBOR_DEPTH,
-    MAX_CLIENT_DATA_BYTES, MAX_CREDENTIAL_ID_BYTES, MAX_USER_HANDLE_BYTES, MIN_CHALLENGE_BYTES,
+    MAX_ATTESTATION_OBJECT_BYTES, MAX_AUTHENTICATOR_DATA_BYTES, MAX_CBOR_DEPTH, MAX_CLIENT_DATA_BYTES,
+    MAX_CREDENTIAL_ID_BYTES, MAX_USER_HANDLE_BYTES, MIN_CHALLENGE_BYTES,
 };
 pub use public_key::{ALGORITHMS, EdDsaKey, Es256Key, PublicKey};
 pub use refusal::Refusal;

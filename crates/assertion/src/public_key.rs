@@ -51,10 +51,7 @@ impl PublicKey {
     /// curve or is weak, or the encoding is not the canonical one.
     pub fn from_cose(bytes: &[u8]) -> Result<Self, Refusal> {
         let item = cbor::read(bytes).ok_or_else(|| malformed("it is not strict CBOR"))?;
-        let entries = item
-            .value
-            .as_map()
-            .ok_or_else(|| malformed("it is not a CBOR map"))?;
+        let entries = item.value.as_map().ok_or_else(|| malformed("it is not a CBOR map"))?;
         let algorithm = integer(entries, 3).ok_or_else(|| malformed("`alg` is missing"))?;
         let key = if algorithm == i128::from(ES256) {
             Self::Es256(Es256Key::from_entries(entries)?)
@@ -82,11 +79,10 @@ impl PublicKey {
             ]
             .concat(),
             // {1: 1 (OKP), 3: -8 (EdDSA), -1: 6 (Ed25519), -2: x}
-            Self::EdDsa(EdDsaKey(key)) => [
-                [0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 0x20].as_slice(),
-                key.as_bytes(),
-            ]
-            .concat(),
+            Self::EdDsa(EdDsaKey(key)) => {
+                [[0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 0x20].as_slice(), key.as_bytes()]
+                    .concat()
+            }
         }
     }
 
@@ -115,16 +111,14 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         match self {
             Self::Es256(Es256Key { key, .. }) => {
-                let signature = p256::ecdsa::Signature::from_der(signature)
-                    .map_err(|_| Refusal::SignatureMalformed)?;
-                key.verify(message, &signature)
-                    .map_err(|_| Refusal::SignatureMismatch)
+                let signature =
+                    p256::ecdsa::Signature::from_der(signature).map_err(|_| Refusal::SignatureMalformed)?;
+                key.verify(message, &signature).map_err(|_| Refusal::SignatureMismatch)
             }
             Self::EdDsa(EdDsaKey(key)) => {
                 let signature = ed25519_dalek::Signature::from_slice(signature)
                     .map_err(|_| Refusal::SignatureMalformed)?;
-                key.verify_strict(message, &signature)
-                    .map_err(|_| Refusal::SignatureMismatch)
+                key.verify_strict(message, &signature).map_err(|_| Refusal::SignatureMismatch)
             }
         }
     }
@@ -173,10 +167,7 @@ fn coordinate(entries: &[(Value, Value)], label: i64) -> Result<[u8; 32], Refusa
 /// The value under a label; `cbor::read` has seen to it that there is at most one.
 fn find(entries: &[(Value, Value)], label: i64) -> Option<&Value> {
     let label = Value::from(label);
-    entries
-        .iter()
-        .find(|(key, _)| *key == label)
-        .map(|(_, value)| value)
+    entries.iter().find(|(key, _)| *key == label).map(|(_, value)| value)
 }
 
 fn malformed(reason: &'static str) -> Refusal {
@@ -186,11 +177,7 @@ fn malformed(reason: &'static str) -> Refusal {
 /// The COSE bytes in base64url, as in records: the points of the curve say nothing to a reader.
 impl fmt::Debug for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "PublicKey({})",
-            base64url::encode(&self.to_cose())
-        )
+        write!(formatter, "PublicKey({})", base64url::encode(&self.to_cose()))
     }
 }
 

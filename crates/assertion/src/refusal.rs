@@ -42,9 +42,7 @@ pub enum Refusal {
         key: String,
     },
     /// The client data belongs to another ceremony.
-    #[error(
-        "the client data is of type `{found}`, not `{expected}`; use the matching browser call"
-    )]
+    #[error("the client data is of type `{found}`, not `{expected}`; use the matching browser call")]
     WrongType {
         /// The type that the check requires.
         expected: &'static str,
@@ -91,9 +89,7 @@ pub enum Refusal {
     },
 
     /// The authenticator data is longer than [`MAX_AUTHENTICATOR_DATA_BYTES`].
-    #[error(
-        "the authenticator data has {bytes} bytes; at most {MAX_AUTHENTICATOR_DATA_BYTES} are read"
-    )]
+    #[error("the authenticator data has {bytes} bytes; at most {MAX_AUTHENTICATOR_DATA_BYTES} are read")]
     AuthenticatorDataTooLong {
         /// Length received, in bytes.
         bytes: usize,
@@ -127,9 +123,7 @@ pub enum Refusal {
     #[error("the registration carries no credential; register the passkey again")]
     CredentialMissing,
     /// An assertion that carries a credential; only registrations may (WebAuthn Level 3 §6.1).
-    #[error(
-        "the assertion carries a credential, as only a registration may; try another authenticator"
-    )]
+    #[error("the assertion carries a credential, as only a registration may; try another authenticator")]
     CredentialUnexpected,
     /// A credential id of a length that no authenticator may choose.
     #[error("the credential id has {bytes} bytes; 1 to {MAX_CREDENTIAL_ID_BYTES} are allowed")]

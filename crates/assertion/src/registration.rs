@@ -70,18 +70,13 @@ pub struct Registered {
 /// map of `fmt`, `attStmt` and `authData`, in any order, with nothing beside them and nothing after.
 fn authenticator_data(attestation_object: &[u8]) -> Result<Vec<u8>, Refusal> {
     if attestation_object.len() > MAX_ATTESTATION_OBJECT_BYTES {
-        return Err(Refusal::AttestationObjectTooLong {
-            bytes: attestation_object.len(),
-        });
+        return Err(Refusal::AttestationObjectTooLong { bytes: attestation_object.len() });
     }
     let item = cbor::read(attestation_object).ok_or_else(|| malformed("it is not strict CBOR"))?;
     if !item.rest.is_empty() {
         return Err(malformed("bytes follow it"));
     }
-    let entries = item
-        .value
-        .into_map()
-        .map_err(|_| malformed("it is not a CBOR map"))?;
+    let entries = item.value.into_map().map_err(|_| malformed("it is not a CBOR map"))?;
 
     let mut format = None;
     let mut statement = None;

@@ -41,24 +41,17 @@ impl RelyingParty {
         json: &[u8],
     ) -> Result<ClientData, Refusal> {
         if expected_challenge.len() < MIN_CHALLENGE_BYTES {
-            return Err(Refusal::ExpectedChallengeTooShort {
-                bytes: expected_challenge.len(),
-            });
+            return Err(Refusal::ExpectedChallengeTooShort { bytes: expected_challenge.len() });
         }
         let client_data = ClientData::parse(json)?;
         if client_data.kind != kind {
-            return Err(Refusal::WrongType {
-                expected: kind,
-                found: client_data.kind,
-            });
+            return Err(Refusal::WrongType { expected: kind, found: client_data.kind });
         }
         if client_data.challenge != expected_challenge {
             return Err(Refusal::ChallengeMismatch);
         }
         if !self.origins.contains(&client_data.origin) {
-            return Err(Refusal::OriginNotAllowed {
-                origin: client_data.origin,
-            });
+            return Err(Refusal::OriginNotAllowed { origin: client_data.origin });
         }
         if let Some(origin) = client_data.top_origin {
             return Err(Refusal::TopOrigin { origin });

@@ -29,10 +29,7 @@ const ED: u8 = 0x80;
 fn relying_party() -> RelyingParty {
     RelyingParty {
         id: RP_ID.to_owned(),
-        origins: vec![
-            ORIGIN.to_owned(),
-            "https://console.countersign.example:8443".to_owned(),
-        ],
+        origins: vec![ORIGIN.to_owned(), "https://console.countersign.example:8443".to_owned()],
     }
 }
 
@@ -142,34 +139,18 @@ impl Ceremony {
     }
 
     fn client_data_json(&self) -> Vec<u8> {
-        let Self {
-            kind,
-            challenge,
-            origin,
-            members,
-            ..
-        } = self;
-        format!(r#"{{"type":"{kind}","challenge":"{challenge}","origin":"{origin}"{members}}}"#)
-            .into_bytes()
+        let Self { kind, challenge, origin, members, .. } = self;
+        format!(r#"{{"type":"{kind}","challenge":"{challenge}","origin":"{origin}"{members}}}"#).into_bytes()
     }
 
     fn authenticator_data(&self) -> Vec<u8> {
         let rp_id_hash = Sha256::digest(self.rp_id);
-        [
-            rp_id_hash.as_slice(),
-            &[self.flags],
-            &self.counter.to_be_bytes(),
-            &self.tail,
-        ]
-        .concat()
+        [rp_id_hash.as_slice(), &[self.flags], &self.counter.to_be_bytes(), &self.tail].concat()
     }
 
     fn attestation_object(&self) -> Vec<u8> {
         let mut entries = self.attestation.clone();
-        entries.push((
-            Value::from("authData"),
-            Value::Bytes(self.authenticator_data()),
-        ));
+        entries.push((Value::from("authData"), Value::Bytes(self.authenticator_data())));
         encode(&Value::Map(entries))
     }
 
@@ -177,9 +158,7 @@ impl Ceremony {
         let client_data_json = self.client_data_json();
         let authenticator_data = self.authenticator_data();
         let hash = Sha256::digest(&client_data_json);
-        let signature = self
-            .signer
-            .sign(&[&authenticator_data, hash.as_slice()].concat());
+        let signature = self.signer.sign(&[&authenticator_data, hash.as_slice()].concat());
         Assertion {
             credential_id: CredentialId::new(b"credential".to_vec()).unwrap(),
             client_data_json,
@@ -192,13 +171,7 @@ impl Ceremony {
     fn check_assertion(&self) -> Result<Checked, Refusal> {
         let key = self.signer.public_key();
         let required = UserVerification::Required;
-        check_assertion(
-            &relying_party(),
-            &challenge(),
-            &key,
-            &self.assertion(),
-            required,
-        )
+        check_assertion(&relying_party(), &challenge(), &key, &self.assertion(), required)
     }
 
     fn check_registration(&self) -> Result<Registered, Refusal> {
@@ -227,17 +200,10 @@ type Case = (fn(&mut Ceremony), Refusal);
 
 /// The refusals that registration and assertion share.
 fn shared_refusals() -> Vec<Case> {
-    let malformed = |reason: &str| Refusal::ClientDataMalformed {
-        reason: reason.to_owned(),
-    };
-    let origin = |origin: &str| Refusal::OriginNotAllowed {
-        origin: origin.to_owned(),
-    };
+    let malformed = |reason: &str| Refusal::ClientDataMalformed { reason: reason.to_owned() };
+    let origin = |origin: &str| Refusal::OriginNotAllowed { origin: origin.to_owned() };
     vec![
-        (
-            |c| c.challenge = base64url::encode(&[1; 32]),
-            Refusal::ChallengeMismatch,
-        ),
+        (|c| c.challenge = base64url::encode(&[1; 32]), Refusal::ChallengeMismatch),
         (|c| c.challenge = String::new(), Refusal::ChallengeMismatch),
         (|c| c.challenge.push('='), Refusal::ChallengeMalformed),
         (
@@ -245,59 +211,32 @@ fn shared_refusals() -> Vec<Case> {
             |c| c.challenge.replace_range(42.., "B"),
             Refusal::ChallengeMalformed,
         ),
-        (
-            |c| c.origin = "https://countersign.example/".to_owned(),
-            origin("https://countersign.example/"),
-        ),
-        (
-            |c| c.origin = "https://COUNTERSIGN.example".to_owned(),
-            origin("https://COUNTERSIGN.example"),
-        ),
-        (
-            |c| c.origin = "http://countersign.example".to_owned(),
-            origin("http://countersign.example"),
-        ),
+        (|c| c.origin = "https://countersign.example/".to_owned(), origin("https://countersign.example/")),
+        (|c| c.origin = "https://COUNTERSIGN.example".to_owned(), origin("https://COUNTERSIGN.example")),
+        (|c| c.origin = "http://countersign.example".to_owned(), origin("http://countersign.example")),
         (
             |c| c.origin = "https://countersign.example.evil.example".to_owned(),
             origin("https://countersign.example.evil.example"),
         ),
-        (
-            |c| c.members = r#","crossOrigin":true"#,
-            Refusal::CrossOrigin,
-        ),
+        (|c| c.members = r#","crossOrigin":true"#, Refusal::CrossOrigin),
         (
             |c| c.members = r#","crossOrigin":false,"topOrigin":"https://evil.example""#,
-            Refusal::TopOrigin {
-                origin: "https://evil.example".to_owned(),
-            },
+            Refusal::TopOrigin { origin: "https://evil.example".to_owned() },
         ),
         (
             |c| c.members = r#","crossOrigin":true,"topOrigin":"https://evil.example""#,
-            Refusal::TopOrigin {
-                origin: "https://evil.example".to_owned(),
-            },
+            Refusal::TopOrigin { origin: "https://evil.example".to_owned() },
         ),
         (
             |c| c.members = r#","origin":"https://countersign.example""#,
-            Refusal::ClientDataDuplicateKey {
-                key: "origin".to_owned(),
-            },
+            Refusal::ClientDataDuplicateKey { key: "origin".to_owned() },
         ),
-        (
-            |c| c.members = r#","crossOrigin":"true""#,
-            malformed("`crossOrigin` is not true or false"),
-        ),
+        (|c| c.members = r#","crossOrigin":"true""#, malformed("`crossOrigin` is not true or false")),
         (|c| c.rp_id = "evil.example", Refusal::RelyingPartyMismatch),
         (|c| c.flags &= !UP, Refusal::UserNotPresent),
         (|c| c.flags &= !UV, Refusal::UserNotVerified),
         (|c| c.flags |= BS, Refusal::BackupStateImpossible),
-        (
-            |c| c.tail.push(0),
-            Refusal::AuthenticatorDataTrailing { bytes: 1 },
-        ),
-        (
-            |c| c.tail.resize(5000, 0),
-            Refusal::AuthenticatorDataTooLong { bytes: 5037 },
-        ),
+        (|c| c.tail.push(0), Refusal::AuthenticatorDataTrailing { bytes: 1 }),
+        (|c| c.tail.resize(5000, 0), Refusal::AuthenticatorDataTooLong { bytes: 5037 }),
     ]
 }

@@ -84,9 +84,14 @@ impl Activity {
     ///
     /// # Errors
     /// When it cannot be written: the action does not run.
-    pub fn append(&self, at: Timestamp, record: &impl Serialize) -> Result<Option<SealedSegment>, GatewayError> {
-        let mut line = serde_json::to_vec(record)
-            .map_err(|error| GatewayError::Unavailable(format!("the activity record cannot be written: {error}")))?;
+    pub fn append(
+        &self,
+        at: Timestamp,
+        record: &impl Serialize,
+    ) -> Result<Option<SealedSegment>, GatewayError> {
+        let mut line = serde_json::to_vec(record).map_err(|error| {
+            GatewayError::Unavailable(format!("the activity record cannot be written: {error}"))
+        })?;
         line.push(b'\n');
         let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut segment = match open.take() {
@@ -124,7 +129,8 @@ impl Activity {
     /// When the folder cannot be read.
     pub fn recover(&self) -> Result<Vec<SealedSegment>, GatewayError> {
         let mut found = Vec::new();
-        let entries = std::fs::read_dir(&self.folder).map_err(|error| failed("read", &self.folder, &error))?;
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|error| failed("read", &self.folder, &error))?;
         for entry in entries.flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "open") {
@@ -160,7 +166,8 @@ impl Activity {
         unrecorded.retain(|other| other.file != sealed.file);
         drop(unrecorded);
         let closed = self.folder.join(&sealed.file);
-        std::fs::rename(closed.with_extension("open"), &closed).map_err(|error| failed("rename", &closed, &error))
+        std::fs::rename(closed.with_extension("open"), &closed)
+            .map_err(|error| failed("rename", &closed, &error))
     }
 
     /// A new file. Its name begins with the time; a clock that stood still or went back gets another number, so that

@@ -36,12 +36,11 @@ impl Gateway {
     pub async fn trade_assertion(&self, assertion: &str) -> Result<identity::AccessToken, GatewayError> {
         let directory = self.store.directory();
         let now = self.store.now();
-        let audiences = [
-            self.settings.origin.as_str().to_owned(),
-            format!("{}/v1/token", self.settings.public_url),
-        ];
+        let audiences =
+            [self.settings.origin.as_str().to_owned(), format!("{}/v1/token", self.settings.public_url)];
         let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
-        let checked = identity::check_agent_assertion(assertion, &directory, &audiences, now).map_err(refused)?;
+        let checked =
+            identity::check_agent_assertion(assertion, &directory, &audiences, now).map_err(refused)?;
         let first = self.store.claim(&checked.claim_key(), checked.claim_lifetime()).await?;
         let proven = checked.claimed(first).map_err(refused)?;
         tracing::info!(agent = %proven.agent(), "traded an assertion for an access token");

@@ -240,7 +240,14 @@ fn shown_payload(fields: &[Disclosure]) -> (Vec<Part>, u64, bool) {
             }
             Disclosure::Withheld(_) => {
                 complete = false;
-                Part { path: "erased".to_owned(), bytes: 0, text: None, base64: None, cut: true, erased: true }
+                Part {
+                    path: "erased".to_owned(),
+                    bytes: 0,
+                    text: None,
+                    base64: None,
+                    cut: true,
+                    erased: true,
+                }
             }
         })
         .collect();

@@ -54,7 +54,11 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::Forbidden`] for everybody else, [`GatewayError::StepUp`], [`GatewayError::Malformed`] for a change that
     /// makes no sense on what stands, or a policy set that does not load.
-    pub async fn propose(self: &Arc<Self>, human: &Human, event: DirectoryEvent) -> Result<Proposed, GatewayError> {
+    pub async fn propose(
+        self: &Arc<Self>,
+        human: &Human,
+        event: DirectoryEvent,
+    ) -> Result<Proposed, GatewayError> {
         self.require_admin(human)?;
         self.require_step_up(human)?;
         if matches!(event, DirectoryEvent::KeyEnrolled { .. }) {
@@ -75,7 +79,11 @@ impl Gateway {
         self.propose_on(Chain { caller: Principal::Person(inviter), behind }, event).await
     }
 
-    async fn propose_on(self: &Arc<Self>, chain: Chain, event: DirectoryEvent) -> Result<Proposed, GatewayError> {
+    async fn propose_on(
+        self: &Arc<Self>,
+        chain: Chain,
+        event: DirectoryEvent,
+    ) -> Result<Proposed, GatewayError> {
         let directory = self.store.directory();
         directory.check(&event)?;
         self.check_documents(&event)?;
@@ -84,11 +92,8 @@ impl Gateway {
             let recorded = self.store.change(directory.version(), vec![change]).await?;
             return Ok(Proposed::Applied { version: recorded.into_inner() });
         }
-        let resource = Resource {
-            name: event.subject(),
-            environment: "control".parse()?,
-            labels: BTreeMap::new(),
-        };
+        let resource =
+            Resource { name: event.subject(), environment: "control".parse()?, labels: BTreeMap::new() };
         let target = target()?;
         let caller = Caller::of(chain);
         let bytes = domain::canonical::write(&event)?;
@@ -117,9 +122,9 @@ impl Gateway {
             Decided::Held(held) => Ok(Proposed::Held(held)),
             Decided::Denied(denied) => Ok(Proposed::Denied(denied)),
             // The built-in rule holds every change; whoever loosened it must not slip through here.
-            Decided::Permitted(_) => {
-                Err(GatewayError::Forbidden("a change of configuration is never permitted unreviewed".to_owned()))
-            }
+            Decided::Permitted(_) => Err(GatewayError::Forbidden(
+                "a change of configuration is never permitted unreviewed".to_owned(),
+            )),
         }
     }
 
@@ -150,8 +155,14 @@ impl Gateway {
 
     pub(crate) fn require_admin(&self, human: &Human) -> Result<(), GatewayError> {
         let directory = self.store.directory();
-        let admin = directory.person(human.person).is_some_and(|p| p.active && p.groups.contains(&GroupName::admins()));
-        if admin { Ok(()) } else { Err(GatewayError::Forbidden("this is for members of `admins` only".to_owned())) }
+        let admin = directory
+            .person(human.person)
+            .is_some_and(|p| p.active && p.groups.contains(&GroupName::admins()));
+        if admin {
+            Ok(())
+        } else {
+            Err(GatewayError::Forbidden("this is for members of `admins` only".to_owned()))
+        }
     }
 }
 
@@ -162,7 +173,8 @@ fn check_policy(text: &str, directory: &Directory) -> Result<(), GatewayError> {
         Ok(set) => set,
         Err(errors) => return refuse(errors.iter().map(ToString::to_string).collect()),
     };
-    let locks_out = |finding: &policy::Finding| finding.severity == policy::Severity::Error && finding.rule.is_none();
+    let locks_out =
+        |finding: &policy::Finding| finding.severity == policy::Severity::Error && finding.rule.is_none();
     let findings: Vec<String> =
         set.check(directory).into_iter().filter(locks_out).map(|finding| finding.message).collect();
     if findings.is_empty() { Ok(()) } else { refuse(findings) }
@@ -175,7 +187,9 @@ fn understood() -> Facts {
 
 /// Whether somebody outside the chain could review a change of configuration.
 fn has_second_admin(directory: &Directory, chain: &Chain) -> bool {
-    directory.members(&GroupName::admins()).any(|person| !person.keys.is_empty() && !chain.contains(person.id))
+    directory
+        .members(&GroupName::admins())
+        .any(|person| !person.keys.is_empty() && !chain.contains(person.id))
 }
 
 fn target() -> Result<Target, GatewayError> {
@@ -195,7 +209,12 @@ impl ConfigRunner {
         Self { store }
     }
 
-    async fn apply(&self, redemption: &Recorded<Redemption>, action: &Action, payload: &Fields) -> Result<u64, String> {
+    async fn apply(
+        &self,
+        redemption: &Recorded<Redemption>,
+        action: &Action,
+        payload: &Fields,
+    ) -> Result<u64, String> {
         let bytes = payload.get(CHANGE).ok_or("the change is missing from the payload")?;
         let event: DirectoryEvent = domain::canonical::read(bytes).map_err(|error| error.to_string())?;
         let approval = Some(redemption.get().approval());
@@ -224,9 +243,11 @@ impl Runner for ConfigRunner {
 
     async fn run(&self, redemption: Recorded<Redemption>, action: &Action, payload: &Fields) -> Ran {
         let outcome = match self.apply(&redemption, action, payload).await {
-            Ok(version) => {
-                Outcome::new(Ending::Succeeded, Witnessed::Observed, &format!("applied as directory version {version}"))
-            }
+            Ok(version) => Outcome::new(
+                Ending::Succeeded,
+                Witnessed::Observed,
+                &format!("applied as directory version {version}"),
+            ),
             Err(why) => Outcome::new(Ending::Failed, Witnessed::Observed, &why),
         };
         Ran { outcome, result: RunResult::Nothing }

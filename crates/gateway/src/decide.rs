@@ -285,8 +285,10 @@ impl Gateway {
                     return Ok(Decided::Denied(Denied { id, rules: evaluation.rules }));
                 }
                 Decision::NeedsReview(_) if !ask.holdable => {
-                    let why = "it would need review, and its bytes cannot be shown to anybody before they run";
-                    let rules = vec![DecidingRule { id: "countersign.not-holdable".parse()?, why: why.to_owned() }];
+                    let why =
+                        "it would need review, and its bytes cannot be shown to anybody before they run";
+                    let rules =
+                        vec![DecidingRule { id: "countersign.not-holdable".parse()?, why: why.to_owned() }];
                     let digest = Some(action.digest());
                     self.log_activity(id, &ask, "deny", &rules, evaluation.policy, digest).await?;
                     return Ok(Decided::Denied(Denied { id, rules }));
@@ -308,7 +310,8 @@ impl Gateway {
         directory: &Directory,
     ) -> Result<(Evaluation, bool), GatewayError> {
         let deciding = self.deciding(directory)?;
-        let question = policy::Question { action: action.parts(), digest: action.digest(), facts: &facts, directory };
+        let question =
+            policy::Question { action: action.parts(), digest: action.digest(), facts: &facts, directory };
         let answer = deciding.set.answer(&question);
         let cacheable = !answer.depends_on_values;
         let mut evaluation = deciding.set.record(&question, answer);
@@ -377,12 +380,17 @@ impl Gateway {
         Ok((action, fields))
     }
 
-    async fn record_decision(&self, action: &Action, evaluation: &Evaluation) -> Result<Recorded<()>, GatewayError> {
+    async fn record_decision(
+        &self,
+        action: &Action,
+        evaluation: &Evaluation,
+    ) -> Result<Recorded<()>, GatewayError> {
         let fields = vec![
             ("action".to_owned(), action.bytes().to_vec()),
             ("evaluation".to_owned(), domain::canonical::write(evaluation)?),
         ];
-        let draft = entry::Draft { kind: entry::Kind::Decision, subject: Some(action.id().to_string()), fields };
+        let draft =
+            entry::Draft { kind: entry::Kind::Decision, subject: Some(action.id().to_string()), fields };
         Ok(self.store.record(draft).await?)
     }
 

@@ -38,7 +38,9 @@ impl From<StoreError> for GatewayError {
         match error {
             StoreError::Refused(refusal) => Self::Refused(refusal),
             StoreError::NotFound(what) => Self::NotFound(what),
-            StoreError::Stale => Self::Stale("the directory changed in the meantime; look again and retry".to_owned()),
+            StoreError::Stale => {
+                Self::Stale("the directory changed in the meantime; look again and retry".to_owned())
+            }
             StoreError::Busy => Self::Busy,
             StoreError::LogStopped(why) | StoreError::Corrupt(why) | StoreError::Failed(why) => {
                 tracing::error!(why, "the store refused");

@@ -173,7 +173,13 @@ impl Gateway {
         let bytes: usize = fields.as_slice().iter().map(|field| field.value.0.len()).sum();
         if bytes > limits::HELD_PAYLOAD_BYTES {
             let (actual, limit) = (bytes, limits::HELD_PAYLOAD_BYTES);
-            return Err(domain::Malformed::TooLarge { what: "a payload for review", actual, limit, unit: "bytes" }.into());
+            return Err(domain::Malformed::TooLarge {
+                what: "a payload for review",
+                actual,
+                limit,
+                unit: "bytes",
+            }
+            .into());
         }
         let steady = ask.retry_parts.map(|parts| parts());
         let mut parts: Vec<(&str, &[u8])> = match &steady {
@@ -181,7 +187,8 @@ impl Gateway {
             None => fields.as_slice().iter().map(|f| (f.path.as_str(), f.value.0.as_slice())).collect(),
         };
         // What the digest tells apart is not one call, whatever parts the point names.
-        let parameters = domain::canonical::write(&(ask.point, ask.verb, &ask.resource, ask.credential, &ask.session))?;
+        let parameters =
+            domain::canonical::write(&(ask.point, ask.verb, &ask.resource, ask.credential, &ask.session))?;
         parts.push(("parameters", &parameters));
         let retry = RetryKey::new(
             &self.settings.retry_key,
@@ -255,7 +262,8 @@ impl Gateway {
                 }
             }
             let look_again = tried.map_or(end, |(_, at)| end.min(at + limits::TRY_AGAIN_EVERY));
-            if tokio::time::timeout_at(look_again, moved).await.is_err() && tokio::time::Instant::now() >= end {
+            if tokio::time::timeout_at(look_again, moved).await.is_err() && tokio::time::Instant::now() >= end
+            {
                 return Ok(Heard::Waiting);
             }
         }
@@ -288,7 +296,9 @@ impl Gateway {
         match by {
             DeniedBy::Person(person, why) => {
                 let directory = self.store.directory();
-                let name = directory.person(*person).map_or_else(|| person.to_string(), |person| person.name.clone());
+                let name = directory
+                    .person(*person)
+                    .map_or_else(|| person.to_string(), |person| person.name.clone());
                 match why {
                     Some(why) => format!("{name} denied it: {why}"),
                     None => format!("{name} denied it"),

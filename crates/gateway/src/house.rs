@@ -64,7 +64,10 @@ pub struct Settings {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("origin", &self.origin).field("public_url", &self.public_url).finish()
+        f.debug_struct("Settings")
+            .field("origin", &self.origin)
+            .field("public_url", &self.public_url)
+            .finish()
     }
 }
 
@@ -76,7 +79,10 @@ impl Gateway {
     pub fn new(parts: Parts) -> Result<Arc<Self>, GatewayError> {
         let deciding = Deciding::load(&parts.store.directory())?;
         Ok(Arc::new(Self {
-            tokens: identity::TokenCache::new(identity::TokenKey::new(parts.token_key, parts.settings.origin.clone())),
+            tokens: identity::TokenCache::new(identity::TokenKey::new(
+                parts.token_key,
+                parts.settings.origin.clone(),
+            )),
             activity: Activity::open(&parts.activity_folder)?,
             deciding: RwLock::new(Arc::new(deciding)),
             remembered: Remembered::default(),
@@ -156,7 +162,10 @@ impl Gateway {
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub fn new_id<T>(&self, make: impl FnOnce(Timestamp, &domain::id::Entropy) -> T) -> Result<T, GatewayError> {
+    pub fn new_id<T>(
+        &self,
+        make: impl FnOnce(Timestamp, &domain::id::Entropy) -> T,
+    ) -> Result<T, GatewayError> {
         Ok(make(self.store.now(), &self.draw()?))
     }
 

@@ -8,7 +8,8 @@ use domain::id::{GroupName, PersonId};
 use domain::principal::Principal;
 use domain::time::Span;
 use identity::{
-    Ceremony, IdentityError, Invite, InviteToken, Login, Passkeys, Pending, Session, SessionKind, SessionToken, limits,
+    Ceremony, IdentityError, Invite, InviteToken, Login, Passkeys, Pending, Session, SessionKind,
+    SessionToken, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +76,10 @@ impl Gateway {
                 let id = PersonId::new(self.store.now(), &self.draw()?);
                 let added = DirectoryEvent::PersonAdded { id, name: name.to_owned() };
                 let joined = DirectoryEvent::GroupJoined { group: admins, person: id };
-                let changes =
-                    [added, joined].into_iter().map(|event| Change { event, by: None, approval: None }).collect();
+                let changes = [added, joined]
+                    .into_iter()
+                    .map(|event| Change { event, by: None, approval: None })
+                    .collect();
                 self.store.change(directory.version(), changes).await?;
                 id
             }
@@ -138,13 +141,15 @@ impl Gateway {
         }
         let event = DirectoryEvent::KeyEnrolled { person: invite.person, key: enrolled.passkey };
         match invite.by {
-            Some(Principal::Person(inviter)) => match self.propose_enrolment(inviter, invite.person, event).await? {
-                Proposed::Applied { .. } => {}
-                Proposed::Held(held) => return Ok(Enrolment::Held(held)),
-                Proposed::Denied(_) => {
-                    return Err(GatewayError::Forbidden("policy refuses this enrolment".to_owned()));
+            Some(Principal::Person(inviter)) => {
+                match self.propose_enrolment(inviter, invite.person, event).await? {
+                    Proposed::Applied { .. } => {}
+                    Proposed::Held(held) => return Ok(Enrolment::Held(held)),
+                    Proposed::Denied(_) => {
+                        return Err(GatewayError::Forbidden("policy refuses this enrolment".to_owned()));
+                    }
                 }
-            },
+            }
             Some(Principal::Agent(_)) => return Err(refused(IdentityError::OtherPerson)),
             None => {
                 let directory = self.store.directory();
@@ -172,7 +177,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::StepUp`], [`GatewayError::Unauthenticated`] with the reason.
-    pub async fn finish_further_key(&self, human: &Human, label: &str, response: &[u8]) -> Result<(), GatewayError> {
+    pub async fn finish_further_key(
+        &self,
+        human: &Human,
+        label: &str,
+        response: &[u8],
+    ) -> Result<(), GatewayError> {
         self.require_console(human)?;
         self.require_step_up(human)?;
         let enrolled = self.enrolled(response, label).await?;
@@ -347,7 +357,9 @@ impl Gateway {
     pub(crate) fn require_console(&self, human: &Human) -> Result<(), GatewayError> {
         match human.session.kind {
             SessionKind::Console => Ok(()),
-            SessionKind::Cli => Err(GatewayError::Forbidden("do this in the console, with your passkey".to_owned())),
+            SessionKind::Cli => {
+                Err(GatewayError::Forbidden("do this in the console, with your passkey".to_owned()))
+            }
         }
     }
 

@@ -20,7 +20,10 @@ impl Gateway {
     /// # Errors
     /// The domain's refusal, when policy or the reviewers' standing no longer carry it: the approval is
     /// then re-evaluated and people are asked again, or it is denied. [`GatewayError::Busy`] when it kept moving.
-    pub(crate) async fn redeem(self: &Arc<Self>, id: ActionId) -> Result<(Recorded<Redemption>, Summary), GatewayError> {
+    pub(crate) async fn redeem(
+        self: &Arc<Self>,
+        id: ActionId,
+    ) -> Result<(Recorded<Redemption>, Summary), GatewayError> {
         for _ in 0..limits::REDEEM_TRIES {
             let directory = self.store.directory();
             let summary = self.store.approval(id).await?;
@@ -28,7 +31,10 @@ impl Gateway {
             // on is found when it is committed.
             let fresh = self.evaluate_again(&summary, &directory).await?;
             let grant = GrantId::new(self.store.now(), &self.draw()?);
-            let verifier = identity::DirectoryVerifier { directory: &directory, relying_party: &self.settings.relying_party };
+            let verifier = identity::DirectoryVerifier {
+                directory: &directory,
+                relying_party: &self.settings.relying_party,
+            };
             let permit = Permit::issue(
                 &summary.approval,
                 &summary.action,
@@ -59,7 +65,9 @@ impl Gateway {
             match self.store.advance(id, Command::Redeem(permit), effect).await {
                 Ok(recorded) => {
                     let redemption = recorded.redemption().ok_or_else(|| {
-                        GatewayError::Unavailable("the store recorded a redemption without a grant".to_owned())
+                        GatewayError::Unavailable(
+                            "the store recorded a redemption without a grant".to_owned(),
+                        )
                     })?;
                     return Ok((redemption, summary));
                 }

@@ -52,7 +52,11 @@ impl Gateway {
     pub async fn approval_for(&self, id: ActionId, human: &Human) -> Result<Summary, GatewayError> {
         let summary = self.store.approval(id).await?;
         let directory = self.store.directory();
-        if may_see(&summary, &directory, human.person) { Ok(summary) } else { Err(GatewayError::NotFound("approval")) }
+        if may_see(&summary, &directory, human.person) {
+            Ok(summary)
+        } else {
+            Err(GatewayError::NotFound("approval"))
+        }
     }
 
     /// Whether this person may see an approval; see [`Gateway::approval_for`].
@@ -64,13 +68,20 @@ impl Gateway {
     /// What this person may do about an approval, and why.
     #[must_use]
     pub fn standing(&self, summary: &Summary, person: PersonId) -> Standing {
-        let no = |why: &str| Standing { may_approve: false, may_deny: false, group: None, why_not: Some(why.to_owned()) };
+        let no = |why: &str| Standing {
+            may_approve: false,
+            may_deny: false,
+            group: None,
+            why_not: Some(why.to_owned()),
+        };
         if !matches!(summary.approval, Approval::Pending(_) | Approval::Approved(_)) {
             return no(&format!("the request is {} already", summary.approval.word()));
         }
         let directory = self.store.directory();
         let case = summary.approval.case();
-        let Some(requirement) = case.evaluation.requirement() else { return no("policy asks nobody any more") };
+        let Some(requirement) = case.evaluation.requirement() else {
+            return no("policy asks nobody any more");
+        };
         let Some(known) = directory.person(person).filter(|person| person.active) else {
             return no("you are not active");
         };
@@ -88,11 +99,21 @@ impl Gateway {
             && !summary.action.parts().resource.is_production();
         if (chain.contains(person) || controls) && !solo {
             let why = "you stand on this action's chain; somebody else must review it";
-            return Standing { may_approve: false, may_deny: true, group: None, why_not: Some(why.to_owned()) };
+            return Standing {
+                may_approve: false,
+                may_deny: true,
+                group: None,
+                why_not: Some(why.to_owned()),
+            };
         }
         if case.reviewed_by(person) {
             let why = "you have approved already; one human counts once";
-            return Standing { may_approve: false, may_deny: true, group: None, why_not: Some(why.to_owned()) };
+            return Standing {
+                may_approve: false,
+                may_deny: true,
+                group: None,
+                why_not: Some(why.to_owned()),
+            };
         }
         // Of the groups that still wait, the one with the fewest other people who could serve it.
         let group = case
@@ -139,7 +160,9 @@ impl Gateway {
         }
         let card = self.card(&summary).await?;
         if card.digest()? != displayed {
-            return Err(GatewayError::Stale("the request has changed since this page was shown; look again".to_owned()));
+            return Err(GatewayError::Stale(
+                "the request has changed since this page was shown; look again".to_owned(),
+            ));
         }
         if verdict == Verdict::Approve && !card.complete && !self.has_opened(id, human.person).await? {
             let why = "the payload is larger than this page; open it in full before you approve";
@@ -199,7 +222,8 @@ impl Gateway {
         match self.try_submit(id, human, statement, response).await {
             Err(GatewayError::Refused(refusal)) => {
                 self.record_refusal(id, human.person, &refusal.to_string()).await?;
-                metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code()).increment(1);
+                metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code())
+                    .increment(1);
                 Err(GatewayError::Refused(refusal))
             }
             other => other,
@@ -228,7 +252,10 @@ impl Gateway {
         let proof = identity::review_proof(response).map_err(refused)?;
         let signed = SignedReview { statement: bytes.clone(), proof };
         let directory = self.store.directory();
-        let verifier = identity::DirectoryVerifier { directory: &directory, relying_party: &self.settings.relying_party };
+        let verifier = identity::DirectoryVerifier {
+            directory: &directory,
+            relying_party: &self.settings.relying_party,
+        };
         let review =
             CheckedReview::check(signed, &summary.action, &requirement, &self.settings.origin, &verifier)?;
         let question = QuestionId::new(self.store.now(), &self.draw()?);
@@ -300,7 +327,12 @@ impl Gateway {
     ///
     /// # Errors
     /// The domain's refusal; [`GatewayError::Forbidden`] elsewhere.
-    pub async fn withdraw(&self, id: ActionId, human: &Human, question: QuestionId) -> Result<(), GatewayError> {
+    pub async fn withdraw(
+        &self,
+        id: ActionId,
+        human: &Human,
+        question: QuestionId,
+    ) -> Result<(), GatewayError> {
         self.require_console(human)?;
         self.approval_for(id, human).await?;
         let command = Command::Withdraw { question, by: human.person };
@@ -331,7 +363,12 @@ impl Gateway {
         }
     }
 
-    pub(crate) async fn record_refusal(&self, id: ActionId, person: PersonId, why: &str) -> Result<(), GatewayError> {
+    pub(crate) async fn record_refusal(
+        &self,
+        id: ActionId,
+        person: PersonId,
+        why: &str,
+    ) -> Result<(), GatewayError> {
         let fields = vec![
             ("by".to_owned(), Principal::Person(person).to_string().into_bytes()),
             ("why".to_owned(), domain::text::cut(why, 1_000).as_bytes().to_vec()),
@@ -353,7 +390,10 @@ pub(crate) fn may_see(summary: &Summary, directory: &domain::directory::Director
         .evaluation
         .requirement()
         .is_some_and(|requirement| known.groups.iter().any(|group| requirement.asks_for(group)));
-    asked || case.chain.contains(person) || known.groups.contains(&GroupName::admins()) || case.reviewed_by(person)
+    asked
+        || case.chain.contains(person)
+        || known.groups.contains(&GroupName::admins())
+        || case.reviewed_by(person)
 }
 
 // The limit on what a page shows is part of what completeness means.

@@ -70,7 +70,9 @@ pub fn of(parts: &Draft, facts: &Facts) -> Risk {
     }
     match (int("prior_runs"), int("prior_denials")) {
         (Some(0), Some(0)) => add(10, "this agent has never had such an action approved".to_owned()),
-        (Some(0), Some(n)) if n > 0 => add(20, format!("such an action of this agent was denied {n} times and never ran")),
+        (Some(0), Some(n)) if n > 0 => {
+            add(20, format!("such an action of this agent was denied {n} times and never ran"))
+        }
         _ => {}
     }
     if let Some(n) = int("denied_today").filter(|n| *n > 0) {

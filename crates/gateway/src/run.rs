@@ -43,13 +43,18 @@ impl Gateway {
     }
 
     /// The payload in full, held against the action's root: altered or erased bytes never run.
-    pub(crate) async fn whole_payload(&self, action: &domain::action::Action) -> Result<Fields, GatewayError> {
+    pub(crate) async fn whole_payload(
+        &self,
+        action: &domain::action::Action,
+    ) -> Result<Fields, GatewayError> {
         let mut fields = Vec::new();
         for disclosure in self.store.payload(action.id()).await? {
             match disclosure {
                 Disclosure::Open(field) => fields.push(field),
                 Disclosure::Withheld(_) => {
-                    return Err(GatewayError::Forbidden("a part of the payload was erased; it cannot run".to_owned()));
+                    return Err(GatewayError::Forbidden(
+                        "a part of the payload was erased; it cannot run".to_owned(),
+                    ));
                 }
             }
         }
@@ -98,7 +103,9 @@ impl Gateway {
             return Err(GatewayError::NotFound("approval"));
         }
         if self.runner(summary.action.parts().point).is_some() {
-            return Err(GatewayError::Forbidden("the gateway saw itself what came of this action".to_owned()));
+            return Err(GatewayError::Forbidden(
+                "the gateway saw itself what came of this action".to_owned(),
+            ));
         }
         let outcome = Outcome::new(ending, domain::outcome::Witnessed::Reported, detail);
         self.seal(id, outcome, RunResult::Nothing, 1).await

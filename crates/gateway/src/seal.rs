@@ -46,7 +46,8 @@ impl Gateway {
                 Err(error) => return Err(error.into()),
             }
         }
-        metrics::counter!("countersign_runs_total", "ending" => format!("{ending:?}").to_lowercase()).increment(1);
+        metrics::counter!("countersign_runs_total", "ending" => format!("{ending:?}").to_lowercase())
+            .increment(1);
         tracing::info!(%id, ?ending, "sealed");
         Ok(())
     }

@@ -14,7 +14,11 @@ impl Gateway {
     /// approved and needs no caller runs now; segments that stood open are sealed.
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), GatewayError> {
         for segment in self.activity.recover()? {
-            tracing::warn!(file = segment.file, records = segment.records, "sealing a segment that was left open");
+            tracing::warn!(
+                file = segment.file,
+                records = segment.records,
+                "sealing a segment that was left open"
+            );
         }
         self.record_segments().await?;
         for summary in self.all_in("executing").await? {

@@ -7,16 +7,11 @@ use super::*;
 /// A good ceremony with one run of bytes replaced.
 fn spliced(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let length = good.len();
-    (
-        0..=length,
-        0..8_usize,
-        prop::collection::vec(any::<u8>(), 0..8),
-    )
-        .prop_map(move |(start, cut, new)| {
-            let mut bytes = good.clone();
-            bytes.splice(start..(start + cut).min(length), new);
-            bytes
-        })
+    (0..=length, 0..8_usize, prop::collection::vec(any::<u8>(), 0..8)).prop_map(move |(start, cut, new)| {
+        let mut bytes = good.clone();
+        bytes.splice(start..(start + cut).min(length), new);
+        bytes
+    })
 }
 
 fn bytes(limit: usize) -> impl Strategy<Value = Vec<u8>> {

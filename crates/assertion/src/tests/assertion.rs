@@ -39,23 +39,12 @@ fn every_allowed_origin_passes_and_backup_is_reported() {
 #[test]
 fn no_origin_is_allowed_where_none_is_listed() {
     let ceremony = Ceremony::get(Signer::eddsa(7));
-    let nowhere = RelyingParty {
-        id: RP_ID.to_owned(),
-        origins: Vec::new(),
-    };
+    let nowhere = RelyingParty { id: RP_ID.to_owned(), origins: Vec::new() };
     let key = ceremony.signer.public_key();
     let required = UserVerification::Required;
     assert_eq!(
-        check_assertion(
-            &nowhere,
-            &challenge(),
-            &key,
-            &ceremony.assertion(),
-            required
-        ),
-        Err(Refusal::OriginNotAllowed {
-            origin: ORIGIN.to_owned()
-        })
+        check_assertion(&nowhere, &challenge(), &key, &ceremony.assertion(), required),
+        Err(Refusal::OriginNotAllowed { origin: ORIGIN.to_owned() })
     );
 }
 
@@ -68,15 +57,9 @@ fn each_change_is_refused_for_its_own_reason() {
 
 #[test]
 fn a_registration_is_not_an_assertion() {
-    let wrong = Refusal::WrongType {
-        expected: "webauthn.get",
-        found: "webauthn.create".to_owned(),
-    };
+    let wrong = Refusal::WrongType { expected: "webauthn.get", found: "webauthn.create".to_owned() };
     check(|c| c.kind = "webauthn.create", &wrong);
-    let wrong = Refusal::WrongType {
-        expected: "webauthn.get",
-        found: "payment.get".to_owned(),
-    };
+    let wrong = Refusal::WrongType { expected: "webauthn.get", found: "payment.get".to_owned() };
     check(|c| c.kind = "payment.get", &wrong);
     check(
         |c| {
@@ -93,13 +76,7 @@ fn verification_may_be_preferred_but_presence_never() {
     let preferred = |ceremony: &Ceremony| {
         let key = ceremony.signer.public_key();
         let preferred = UserVerification::Preferred;
-        check_assertion(
-            &relying_party(),
-            &challenge(),
-            &key,
-            &ceremony.assertion(),
-            preferred,
-        )
+        check_assertion(&relying_party(), &challenge(), &key, &ceremony.assertion(), preferred)
     };
     assert!(preferred(&ceremony).unwrap().user_verified);
     ceremony.flags = UP;
@@ -115,13 +92,7 @@ fn another_statement_is_another_challenge() {
     let key = ceremony.signer.public_key();
     let required = UserVerification::Required;
     assert_eq!(
-        check_assertion(
-            &relying_party(),
-            &other,
-            &key,
-            &ceremony.assertion(),
-            required
-        ),
+        check_assertion(&relying_party(), &other, &key, &ceremony.assertion(), required),
         Err(Refusal::ChallengeMismatch)
     );
 }
@@ -135,26 +106,13 @@ fn a_short_challenge_is_never_expected() {
         let short = vec![1; length];
         ceremony.challenge = base64url::encode(&short);
         assert_eq!(
-            check_assertion(
-                &relying_party(),
-                &short,
-                &key,
-                &ceremony.assertion(),
-                required
-            ),
+            check_assertion(&relying_party(), &short, &key, &ceremony.assertion(), required),
             Err(Refusal::ExpectedChallengeTooShort { bytes: length })
         );
     }
     let enough = [1; MIN_CHALLENGE_BYTES];
     ceremony.challenge = base64url::encode(&enough);
-    check_assertion(
-        &relying_party(),
-        &enough,
-        &key,
-        &ceremony.assertion(),
-        required,
-    )
-    .unwrap();
+    check_assertion(&relying_party(), &enough, &key, &ceremony.assertion(), required).unwrap();
 }
 
 #[test]
@@ -164,14 +122,10 @@ fn another_key_is_refused() {
         for other in [Signer::es256(8), Signer::eddsa(8)] {
             let key = other.public_key();
             let required = UserVerification::Required;
-            let refusal =
-                check_assertion(&relying_party(), &challenge(), &key, &assertion, required);
+            let refusal = check_assertion(&relying_party(), &challenge(), &key, &assertion, required);
             let same_algorithm = key.algorithm() == signer.public_key().algorithm();
-            let expected = if same_algorithm {
-                Refusal::SignatureMismatch
-            } else {
-                Refusal::SignatureMalformed
-            };
+            let expected =
+                if same_algorithm { Refusal::SignatureMismatch } else { Refusal::SignatureMalformed };
             assert_eq!(refusal, Err(expected));
         }
     }
@@ -179,11 +133,8 @@ fn another_key_is_refused() {
 
 #[test]
 fn no_bit_can_be_flipped() {
-    let parts: [fn(&mut Assertion) -> &mut Vec<u8>; 3] = [
-        |a| &mut a.signature,
-        |a| &mut a.authenticator_data,
-        |a| &mut a.client_data_json,
-    ];
+    let parts: [fn(&mut Assertion) -> &mut Vec<u8>; 3] =
+        [|a| &mut a.signature, |a| &mut a.authenticator_data, |a| &mut a.client_data_json];
     for signer in signers() {
         let key = signer.public_key();
         let good = Ceremony::get(signer).assertion();
@@ -193,8 +144,7 @@ fn no_bit_can_be_flipped() {
                 let mut flipped = good.clone();
                 part(&mut flipped)[bit / 8] ^= 1 << (bit % 8);
                 let preferred = UserVerification::Preferred;
-                check_assertion(&relying_party(), &challenge(), &key, &flipped, preferred)
-                    .unwrap_err();
+                check_assertion(&relying_party(), &challenge(), &key, &flipped, preferred).unwrap_err();
             }
         }
     }
@@ -208,11 +158,7 @@ fn what_no_other_check_reads_is_still_signed() {
     let mut counter = good.assertion();
     counter.authenticator_data[36] ^= 1;
     let mut member = good.assertion();
-    member.client_data_json = Ceremony {
-        members: r#","x":1"#,
-        ..good
-    }
-    .client_data_json();
+    member.client_data_json = Ceremony { members: r#","x":1"#, ..good }.client_data_json();
     for changed in [counter, member] {
         let required = UserVerification::Required;
         assert_eq!(
@@ -243,29 +189,15 @@ fn extension_outputs_are_read_over_strictly() {
     let number_key = b"\xa1\x01\x01";
     let not_a_map = b"\x80";
     let nested_repeated = b"\xa1\x61a\x81\xa2\x01\x01\x01\x01";
-    for tail in [
-        b"".as_slice(),
-        repeated,
-        indefinite,
-        long_form,
-        number_key,
-        not_a_map,
-        nested_repeated,
-    ] {
+    for tail in [b"".as_slice(), repeated, indefinite, long_form, number_key, not_a_map, nested_repeated] {
         check(with_tail(tail), &Refusal::ExtensionsMalformed);
     }
-    check(
-        with_tail(b"\xa0\x00"),
-        &Refusal::AuthenticatorDataTrailing { bytes: 1 },
-    );
+    check(with_tail(b"\xa0\x00"), &Refusal::AuthenticatorDataTrailing { bytes: 1 });
 }
 
 #[test]
 fn a_user_handle_has_a_limit() {
-    check(
-        |c| c.user_handle = Some(vec![0; 65]),
-        &Refusal::UserHandleTooLong { bytes: 65 },
-    );
+    check(|c| c.user_handle = Some(vec![0; 65]), &Refusal::UserHandleTooLong { bytes: 65 });
     let mut ceremony = Ceremony::get(Signer::es256(7));
     ceremony.user_handle = Some(vec![0; MAX_USER_HANDLE_BYTES]);
     ceremony.check_assertion().unwrap();
@@ -287,10 +219,7 @@ fn the_counter_moves_forward_or_stays_at_zero() {
 #[test]
 fn the_statement_challenge_is_a_prefixed_hash() {
     let preimage = b"countersign/approval-statement/v1\n{\"verdict\":\"approve\"}";
-    assert_eq!(
-        statement_challenge(STATEMENT),
-        <[u8; 32]>::from(Sha256::digest(preimage))
-    );
+    assert_eq!(statement_challenge(STATEMENT), <[u8; 32]>::from(Sha256::digest(preimage)));
 }
 
 #[test]
@@ -307,10 +236,7 @@ fn an_assertion_is_one_flat_json_object() {
     assert_eq!(serde_json::to_string(&assertion).unwrap(), json);
     assert_eq!(serde_json::from_str::<Assertion>(json).unwrap(), assertion);
 
-    let without = Assertion {
-        user_handle: None,
-        ..assertion
-    };
+    let without = Assertion { user_handle: None, ..assertion };
     let json = r#"{"credentialId":"-_8","clientDataJSON":"e30","authenticatorData":"AQ","signature":"Ag"}"#;
     assert_eq!(serde_json::to_string(&without).unwrap(), json);
     assert_eq!(serde_json::from_str::<Assertion>(json).unwrap(), without);

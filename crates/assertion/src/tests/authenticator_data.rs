@@ -23,10 +23,7 @@ fn every_field_is_read() {
     assert!(flags.attested() && flags.extensions());
     assert!(!flags.user_verified() && !flags.backed_up());
     let attested = data.attested.unwrap();
-    assert_eq!(
-        attested.aaguid.to_string(),
-        "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
-    );
+    assert_eq!(attested.aaguid.to_string(), "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa");
     assert_eq!(attested.credential_id.as_bytes(), b"id");
     assert_eq!(attested.credential_id.to_string(), "aWQ");
     assert_eq!(attested.public_key, Signer::es256(7).public_key());
@@ -42,19 +39,14 @@ fn reserved_bits_are_not_judged() {
 fn every_cut_is_refused() {
     let mut ceremony = Ceremony::create(Signer::es256(7));
     ceremony.flags |= ED;
-    ceremony
-        .tail
-        .extend(encode(&cbor!({"credProtect" => 2}).unwrap()));
+    ceremony.tail.extend(encode(&cbor!({"credProtect" => 2}).unwrap()));
     let whole = ceremony.authenticator_data();
     AuthenticatorData::parse(&whole).unwrap();
     for length in 0..whole.len() {
         AuthenticatorData::parse(&whole[..length]).unwrap_err();
     }
     for length in 0..37 {
-        assert_eq!(
-            AuthenticatorData::parse(&whole[..length]),
-            Err(Refusal::AuthenticatorDataTruncated)
-        );
+        assert_eq!(AuthenticatorData::parse(&whole[..length]), Err(Refusal::AuthenticatorDataTruncated));
     }
 }
 
@@ -63,15 +55,9 @@ fn bytes_that_no_flag_announces_are_refused() {
     let extensions = encode(&cbor!({"credProtect" => 2}).unwrap());
     let bytes = extensions.len();
     let tail = [attested(b"id", &cose()), extensions].concat();
-    assert_eq!(
-        with_attested(UP | AT, tail.clone()),
-        Err(Refusal::AuthenticatorDataTrailing { bytes })
-    );
+    assert_eq!(with_attested(UP | AT, tail.clone()), Err(Refusal::AuthenticatorDataTrailing { bytes }));
     let bytes = tail.len();
-    assert_eq!(
-        with_attested(UP, tail),
-        Err(Refusal::AuthenticatorDataTrailing { bytes })
-    );
+    assert_eq!(with_attested(UP, tail), Err(Refusal::AuthenticatorDataTrailing { bytes }));
 }
 
 #[test]
@@ -81,14 +67,8 @@ fn a_credential_id_has_1_to_1023_bytes() {
     }
     for bytes in [0, MAX_CREDENTIAL_ID_BYTES + 1] {
         let refusal = Err(Refusal::CredentialIdLength { bytes });
-        assert_eq!(
-            with_attested(UP | AT, attested(&vec![1; bytes], &cose())),
-            refusal
-        );
-        assert_eq!(
-            CredentialId::new(vec![1; bytes]).map(drop),
-            refusal.map(drop)
-        );
+        assert_eq!(with_attested(UP | AT, attested(&vec![1; bytes], &cose())), refusal);
+        assert_eq!(CredentialId::new(vec![1; bytes]).map(drop), refusal.map(drop));
     }
 }
 
@@ -96,14 +76,10 @@ fn a_credential_id_has_1_to_1023_bytes() {
 fn authenticator_data_has_a_limit() {
     assert_eq!(
         AuthenticatorData::parse(&[0; MAX_AUTHENTICATOR_DATA_BYTES + 1]),
-        Err(Refusal::AuthenticatorDataTooLong {
-            bytes: MAX_AUTHENTICATOR_DATA_BYTES + 1
-        })
+        Err(Refusal::AuthenticatorDataTooLong { bytes: MAX_AUTHENTICATOR_DATA_BYTES + 1 })
     );
     assert_eq!(
         AuthenticatorData::parse(&[0; MAX_AUTHENTICATOR_DATA_BYTES]),
-        Err(Refusal::AuthenticatorDataTrailing {
-            bytes: MAX_AUTHENTICATOR_DATA_BYTES - 37
-        })
+        Err(Refusal::AuthenticatorDataTrailing { bytes: MAX_AUTHENTICATOR_DATA_BYTES - 37 })
     );
 }

@@ -31,32 +31,15 @@ fn absent_cross_origin_means_false() {
 #[test]
 fn a_key_named_twice_is_refused_at_any_depth_and_in_any_spelling() {
     for (json, key) in [
-        (
-            r#"{"type":"a","type":"a","challenge":"","origin":"o"}"#,
-            "type",
-        ),
-        (
-            r#"{"type":"a","\u0074ype":"b","challenge":"","origin":"o"}"#,
-            "type",
-        ),
-        (
-            r#"{"type":"a","challenge":"","origin":"o","x":1,"x":1}"#,
-            "x",
-        ),
-        (
-            r#"{"type":"a","challenge":"","origin":"o","x":{"y":1,"y":1}}"#,
-            "y",
-        ),
-        (
-            r#"{"type":"a","challenge":"","origin":"o","x":[{"y":1,"y":1}]}"#,
-            "y",
-        ),
+        (r#"{"type":"a","type":"a","challenge":"","origin":"o"}"#, "type"),
+        (r#"{"type":"a","\u0074ype":"b","challenge":"","origin":"o"}"#, "type"),
+        (r#"{"type":"a","challenge":"","origin":"o","x":1,"x":1}"#, "x"),
+        (r#"{"type":"a","challenge":"","origin":"o","x":{"y":1,"y":1}}"#, "y"),
+        (r#"{"type":"a","challenge":"","origin":"o","x":[{"y":1,"y":1}]}"#, "y"),
     ] {
         assert_eq!(
             ClientData::parse(json.as_bytes()),
-            Err(Refusal::ClientDataDuplicateKey {
-                key: key.to_owned()
-            })
+            Err(Refusal::ClientDataDuplicateKey { key: key.to_owned() })
         );
     }
 }
@@ -67,43 +50,19 @@ fn what_no_browser_writes_is_refused() {
     check(b"[]", "not an object");
     check(b"null", "not an object");
     check(b"\xff", "not UTF-8");
-    check(
-        &[b"\xef\xbb\xbf", GOOD.as_bytes()].concat(),
-        "expected value",
-    );
+    check(&[b"\xef\xbb\xbf", GOOD.as_bytes()].concat(), "expected value");
     check(&[GOOD.as_bytes(), b"{}"].concat(), "trailing");
     check(&[GOOD.as_bytes(), b"\0"].concat(), "trailing");
     check(br#"{"challenge":"","origin":"o"}"#, "`type` is missing");
     check(br#"{"type":"a","origin":"o"}"#, "`challenge` is missing");
     check(br#"{"type":"a","challenge":""}"#, "`origin` is missing");
-    check(
-        br#"{"type":1,"challenge":"","origin":"o"}"#,
-        "`type` is not a string",
-    );
-    check(
-        br#"{"type":"a","challenge":null,"origin":"o"}"#,
-        "`challenge` is not a string",
-    );
-    check(
-        br#"{"type":"a","challenge":"","origin":["o"]}"#,
-        "`origin` is not a string",
-    );
-    check(
-        br#"{"type":"a","challenge":"","origin":"o","crossOrigin":null}"#,
-        "not true or false",
-    );
-    check(
-        br#"{"type":"a","challenge":"","origin":"o","topOrigin":null}"#,
-        "not a string",
-    );
-    check(
-        br#"{"type":"a","challenge":"AR","origin":"o"}"#,
-        "not base64url",
-    );
-    check(
-        br#"{"type":"a","challenge":"+/8","origin":"o"}"#,
-        "not base64url",
-    );
+    check(br#"{"type":1,"challenge":"","origin":"o"}"#, "`type` is not a string");
+    check(br#"{"type":"a","challenge":null,"origin":"o"}"#, "`challenge` is not a string");
+    check(br#"{"type":"a","challenge":"","origin":["o"]}"#, "`origin` is not a string");
+    check(br#"{"type":"a","challenge":"","origin":"o","crossOrigin":null}"#, "not true or false");
+    check(br#"{"type":"a","challenge":"","origin":"o","topOrigin":null}"#, "not a string");
+    check(br#"{"type":"a","challenge":"AR","origin":"o"}"#, "not base64url");
+    check(br#"{"type":"a","challenge":"+/8","origin":"o"}"#, "not base64url");
     check("[".repeat(4000).as_bytes(), "recursion limit");
 }
 
@@ -115,8 +74,6 @@ fn client_data_has_a_limit() {
     json.push(' ');
     assert_eq!(
         ClientData::parse(json.as_bytes()),
-        Err(Refusal::ClientDataTooLong {
-            bytes: MAX_CLIENT_DATA_BYTES + 1
-        })
+        Err(Refusal::ClientDataTooLong { bytes: MAX_CLIENT_DATA_BYTES + 1 })
     );
 }

@@ -20,10 +20,7 @@ fn check_bytes(cose: &[u8], expected: &str) {
 fn set(label: i64, value: impl Into<Value>) -> impl Fn(&mut Entries) {
     let value = value.into();
     move |entries| {
-        let entry = entries
-            .iter_mut()
-            .find(|(key, _)| *key == Value::from(label))
-            .unwrap();
+        let entry = entries.iter_mut().find(|(key, _)| *key == Value::from(label)).unwrap();
         entry.1.clone_from(&value);
     }
 }
@@ -70,9 +67,7 @@ fn type_algorithm_and_curve_must_agree() {
             set(3, algorithm)(&mut entries);
             assert_eq!(
                 PublicKey::from_cose(&encode(&Value::Map(entries))),
-                Err(Refusal::AlgorithmNotAllowed {
-                    algorithm: algorithm.into()
-                })
+                Err(Refusal::AlgorithmNotAllowed { algorithm: algorithm.into() })
             );
         }
     }
@@ -112,39 +107,21 @@ fn points_are_on_their_curve_and_not_weak() {
     let mut three = [0; 32];
     three[0] = 3;
     let spelled = |bytes: [u8; 32]| ed25519_dalek::VerifyingKey::from_bytes(&bytes).unwrap();
-    assert_eq!(
-        spelled(second_spelling).to_edwards(),
-        spelled(three).to_edwards()
-    );
-    check(
-        &eddsa,
-        set(-2, second_spelling.as_slice()),
-        "not canonically encoded",
-    );
+    assert_eq!(spelled(second_spelling).to_edwards(), spelled(three).to_edwards());
+    check(&eddsa, set(-2, second_spelling.as_slice()), "not canonically encoded");
 }
 
 #[test]
 fn only_the_canonical_encoding_passes() {
     for signer in signers() {
         check(&signer, |entries| entries.reverse(), "canonical");
-        check(
-            &signer,
-            |entries| entries.push((Value::from(2), Value::from("kid"))),
-            "canonical",
-        );
-        check(
-            &signer,
-            |entries| entries.push(entries[0].clone()),
-            "strict CBOR",
-        );
+        check(&signer, |entries| entries.push((Value::from(2), Value::from("kid"))), "canonical");
+        check(&signer, |entries| entries.push(entries[0].clone()), "strict CBOR");
         let cose = encode(&Value::Map(signer.cose()));
         check_bytes(&[cose.as_slice(), &[0]].concat(), "canonical");
         check_bytes(&cose[..cose.len() - 1], "strict CBOR");
         // The map's length in two bytes; the map of indefinite length.
-        check_bytes(
-            &[&[0xb8, cose[0] & 0x1f], &cose[1..]].concat(),
-            "strict CBOR",
-        );
+        check_bytes(&[&[0xb8, cose[0] & 0x1f], &cose[1..]].concat(), "strict CBOR");
         check_bytes(&[&[0xbf], &cose[1..], &[0xff]].concat(), "strict CBOR");
         // A tag around it.
         check_bytes(&[&[0xc1], cose.as_slice()].concat(), "not a CBOR map");
@@ -162,29 +139,14 @@ fn signatures_verify_over_their_message_only() {
         let key = signer.public_key();
         let signature = signer.sign(b"message");
         key.verify(b"message", &signature).unwrap();
-        assert_eq!(
-            key.verify(b"massage", &signature),
-            Err(Refusal::SignatureMismatch)
-        );
+        assert_eq!(key.verify(b"massage", &signature), Err(Refusal::SignatureMismatch));
         assert_eq!(key.verify(b"", &signature), Err(Refusal::SignatureMismatch));
-        assert_eq!(
-            key.verify(b"message", b""),
-            Err(Refusal::SignatureMalformed)
-        );
+        assert_eq!(key.verify(b"message", b""), Err(Refusal::SignatureMalformed));
         let trailing = [signature.as_slice(), &[0]].concat();
-        assert_eq!(
-            key.verify(b"message", &trailing),
-            Err(Refusal::SignatureMalformed)
-        );
+        assert_eq!(key.verify(b"message", &trailing), Err(Refusal::SignatureMalformed));
         let short = &signature[..signature.len() - 1];
-        assert_eq!(
-            key.verify(b"message", short),
-            Err(Refusal::SignatureMalformed)
-        );
-        assert_eq!(
-            key.verify(b"message", &[0x30; 4096]),
-            Err(Refusal::SignatureMalformed)
-        );
+        assert_eq!(key.verify(b"message", short), Err(Refusal::SignatureMalformed));
+        assert_eq!(key.verify(b"message", &[0x30; 4096]), Err(Refusal::SignatureMalformed));
     }
 }
 
@@ -210,10 +172,7 @@ fn es256_reads_one_der_encoding() {
     let (r, s) = {
         let signature = p256::ecdsa::Signature::from_der(&der).unwrap();
         let bytes: [u8; 64] = signature.to_bytes().into();
-        assert_eq!(
-            key.verify(b"message", &bytes),
-            Err(Refusal::SignatureMalformed)
-        ); // raw r ‖ s
+        assert_eq!(key.verify(b"message", &bytes), Err(Refusal::SignatureMalformed)); // raw r ‖ s
         (bytes[..32].to_vec(), bytes[32..].to_vec())
     };
     let integer = |bytes: &[u8]| [&[0x02, u8::try_from(bytes.len()).unwrap()], bytes].concat();
@@ -238,11 +197,7 @@ fn es256_reads_one_der_encoding() {
         long_form,
         indefinite,
     ] {
-        assert_eq!(
-            key.verify(b"message", &loose),
-            Err(Refusal::SignatureMalformed),
-            "{loose:02x?}"
-        );
+        assert_eq!(key.verify(b"message", &loose), Err(Refusal::SignatureMalformed), "{loose:02x?}");
     }
 }
 
@@ -250,8 +205,8 @@ fn es256_reads_one_der_encoding() {
 fn eddsa_is_strict() {
     // s + L is the same scalar written a second way (RFC 8032 §5.1.7 refuses it).
     const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
-        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let signer = Signer::eddsa(7);
     let mut signature = signer.sign(b"message");
@@ -262,26 +217,19 @@ fn eddsa_is_strict() {
         carry = sum >> 8;
     }
     assert_eq!(carry, 0);
-    signer
-        .public_key()
-        .verify(b"message", &signature)
-        .unwrap_err();
+    signer.public_key().verify(b"message", &signature).unwrap_err();
 }
 
 /// Reads little-endian bytes as a number in `T`, whose type this crate cannot name: `zero` names it.
 fn number<T: From<u64> + Add<Output = T> + Mul<Output = T>>(zero: T, bytes: &[u8]) -> T {
-    bytes.iter().rev().fold(zero, |sum, byte| {
-        sum * T::from(256) + T::from(u64::from(*byte))
-    })
+    bytes.iter().rev().fold(zero, |sum, byte| sum * T::from(256) + T::from(u64::from(*byte)))
 }
 
 #[test]
 fn eddsa_refuses_a_commitment_of_small_order() {
     // With the identity as commitment, s = H(R, A, M) * a satisfies the plain equation of RFC 8032.
     let signer = Signer::eddsa(7);
-    let Signer::EdDsa(private) = &signer else {
-        unreachable!()
-    };
+    let Signer::EdDsa(private) = &signer else { unreachable!() };
     let mut identity = [0; 32];
     identity[0] = 1;
     let key = private.verifying_key();

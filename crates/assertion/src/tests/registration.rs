@@ -41,10 +41,7 @@ fn each_change_is_refused_for_its_own_reason() {
 
 #[test]
 fn an_assertion_is_not_a_registration() {
-    let wrong = Refusal::WrongType {
-        expected: "webauthn.create",
-        found: "webauthn.get".to_owned(),
-    };
+    let wrong = Refusal::WrongType { expected: "webauthn.create", found: "webauthn.get".to_owned() };
     check(|c| c.kind = "webauthn.get", &wrong);
     check(
         |c| {
@@ -75,10 +72,9 @@ fn verification_may_be_preferred() {
 fn any_attestation_is_read_and_none_believed() {
     let mut ceremony = Ceremony::create(Signer::es256(7));
     let expected = ceremony.check_registration();
-    for statement in [
-        cbor!({"alg" => -7, "sig" => Value::from([1].as_slice())}).unwrap(),
-        cbor!(["compound"]).unwrap(),
-    ] {
+    for statement in
+        [cbor!({"alg" => -7, "sig" => Value::from([1].as_slice())}).unwrap(), cbor!(["compound"]).unwrap()]
+    {
         ceremony.attestation[0].1 = Value::from("made-up");
         ceremony.attestation[1].1 = statement;
         assert_eq!(ceremony.check_registration(), expected);
@@ -90,30 +86,15 @@ fn any_attestation_is_read_and_none_believed() {
 #[test]
 fn an_attestation_object_has_three_members_and_no_more() {
     let text = Value::from;
-    check(
-        |c| drop(c.attestation.remove(0)),
-        &malformed("`fmt` is missing or not text"),
-    );
-    check(
-        |c| c.attestation[0].1 = Value::from(1),
-        &malformed("`fmt` is missing or not text"),
-    );
+    check(|c| drop(c.attestation.remove(0)), &malformed("`fmt` is missing or not text"));
+    check(|c| c.attestation[0].1 = Value::from(1), &malformed("`fmt` is missing or not text"));
     let statement = malformed("`attStmt` is missing or neither map nor array");
     check(|c| drop(c.attestation.remove(1)), &statement);
     check(|c| c.attestation[1].1 = text("none"), &statement);
+    check(|c| c.attestation.push((text("x"), text("y"))), &malformed("it has an unknown key"));
+    check(|c| c.attestation.push((Value::from(1), text("y"))), &malformed("it has an unknown key"));
     check(
-        |c| c.attestation.push((text("x"), text("y"))),
-        &malformed("it has an unknown key"),
-    );
-    check(
-        |c| c.attestation.push((Value::from(1), text("y"))),
-        &malformed("it has an unknown key"),
-    );
-    check(
-        |c| {
-            c.attestation
-                .push((text("authData"), Value::Bytes(Vec::new())))
-        },
+        |c| c.attestation.push((text("authData"), Value::Bytes(Vec::new()))),
         &malformed("it is not strict CBOR"),
     );
 }
@@ -122,15 +103,10 @@ fn an_attestation_object_has_three_members_and_no_more() {
 fn an_attestation_object_has_a_limit() {
     let ceremony = Ceremony::create(Signer::es256(7));
     for (bytes, reason) in [
-        (
-            MAX_ATTESTATION_OBJECT_BYTES,
-            malformed("it is not a CBOR map"),
-        ),
+        (MAX_ATTESTATION_OBJECT_BYTES, malformed("it is not a CBOR map")),
         (
             MAX_ATTESTATION_OBJECT_BYTES + 1,
-            Refusal::AttestationObjectTooLong {
-                bytes: MAX_ATTESTATION_OBJECT_BYTES + 1,
-            },
+            Refusal::AttestationObjectTooLong { bytes: MAX_ATTESTATION_OBJECT_BYTES + 1 },
         ),
     ] {
         // A byte string with a header of three bytes.
@@ -138,10 +114,7 @@ fn an_attestation_object_has_a_limit() {
         assert_eq!(object.len(), bytes);
         let json = ceremony.client_data_json();
         let required = UserVerification::Required;
-        assert_eq!(
-            check_registration(&relying_party(), &challenge(), &json, &object, required),
-            Err(reason)
-        );
+        assert_eq!(check_registration(&relying_party(), &challenge(), &json, &object, required), Err(reason));
     }
 }
 
@@ -157,19 +130,10 @@ fn an_attestation_object_stands_alone() {
             Err(expected)
         );
     };
-    check(
-        &[object.as_slice(), &[0]].concat(),
-        malformed("bytes follow it"),
-    );
-    check(
-        &object[..object.len() - 1],
-        malformed("it is not strict CBOR"),
-    );
+    check(&[object.as_slice(), &[0]].concat(), malformed("bytes follow it"));
+    check(&object[..object.len() - 1], malformed("it is not strict CBOR"));
     check(b"\x80", malformed("it is not a CBOR map"));
-    check(
-        b"\xa2\x63fmt\x64none\x67attStmt\xa0",
-        malformed("`authData` is missing or not bytes"),
-    );
+    check(b"\xa2\x63fmt\x64none\x67attStmt\xa0", malformed("`authData` is missing or not bytes"));
     check(
         b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x01",
         malformed("`authData` is missing or not bytes"),

@@ -32,10 +32,7 @@ impl UserValidationMethod for User {
         presence: bool,
         verification: bool,
     ) -> Result<UserCheck, Ctap2Error> {
-        Ok(UserCheck {
-            presence,
-            verification: verification && self.verified,
-        })
+        Ok(UserCheck { presence, verification: verification && self.verified })
     }
 
     fn is_presence_enabled(&self) -> bool {
@@ -59,16 +56,10 @@ fn origin() -> Origin<'static> {
     Origin::Web(std::borrow::Cow::Owned(ORIGIN.parse().unwrap()))
 }
 
-fn creation(
-    algorithm: iana::Algorithm,
-    wanted: UserVerificationRequirement,
-) -> CredentialCreationOptions {
+fn creation(algorithm: iana::Algorithm, wanted: UserVerificationRequirement) -> CredentialCreationOptions {
     CredentialCreationOptions {
         public_key: PublicKeyCredentialCreationOptions {
-            rp: PublicKeyCredentialRpEntity {
-                id: Some(RP_ID.to_owned()),
-                name: "Countersign".to_owned(),
-            },
+            rp: PublicKeyCredentialRpEntity { id: Some(RP_ID.to_owned()), name: "Countersign".to_owned() },
             user: PublicKeyCredentialUserEntity {
                 id: b"alice".to_vec().into(),
                 display_name: "Alice".to_owned(),
@@ -93,10 +84,7 @@ fn creation(
     }
 }
 
-fn request(
-    credential_id: &CredentialId,
-    wanted: UserVerificationRequirement,
-) -> CredentialRequestOptions {
+fn request(credential_id: &CredentialId, wanted: UserVerificationRequirement) -> CredentialRequestOptions {
     CredentialRequestOptions {
         public_key: PublicKeyCredentialRequestOptions {
             challenge: challenge().to_vec().into(),
@@ -133,8 +121,7 @@ fn round_trip(
     authenticator.set_make_credentials_with_signature_counter(true);
     let mut client = Client::new(authenticator);
 
-    let created =
-        ready(client.register(origin(), creation(algorithm, wanted), DefaultClientData)).unwrap();
+    let created = ready(client.register(origin(), creation(algorithm, wanted), DefaultClientData)).unwrap();
     let registered = check_registration(
         &relying_party(),
         &[9; 32],
@@ -145,10 +132,7 @@ fn round_trip(
     let Ok(registered) = registered else {
         return (registered, None);
     };
-    assert_eq!(
-        registered.credential_id.as_bytes(),
-        created.raw_id.as_slice()
-    );
+    assert_eq!(registered.credential_id.as_bytes(), created.raw_id.as_slice());
     assert_eq!(registered.aaguid, Aaguid([5; 16]));
 
     let request = request(&registered.credential_id, wanted);
@@ -176,8 +160,7 @@ fn a_software_passkey_registers_and_signs_a_statement() {
         let kept = serde_json::to_string(&assertion).unwrap();
         let assertion: Assertion = serde_json::from_str(&kept).unwrap();
         let key = &registered.public_key;
-        let checked =
-            check_assertion(&relying_party(), &challenge(), key, &assertion, required).unwrap();
+        let checked = check_assertion(&relying_party(), &challenge(), key, &assertion, required).unwrap();
         assert!(checked.user_present && checked.user_verified);
         assert_eq!(checked.origin, ORIGIN);
         assert!(checked.counter_advanced(registered.counter));
@@ -198,17 +181,11 @@ fn a_software_passkey_without_verification_is_told_so() {
         check_assertion(&relying_party(), &challenge(), key, &assertion, demanded)
     };
     assert!(!check(UserVerification::Preferred).unwrap().user_verified);
-    assert_eq!(
-        check(UserVerification::Required),
-        Err(Refusal::UserNotVerified)
-    );
+    assert_eq!(check(UserVerification::Required), Err(Refusal::UserNotVerified));
 }
 
 #[test]
 fn a_software_passkey_with_another_algorithm_is_refused() {
     let (refused, _) = round_trip(iana::Algorithm::ML_DSA_44, true, UserVerification::Required);
-    assert_eq!(
-        refused,
-        Err(Refusal::AlgorithmNotAllowed { algorithm: -48 })
-    );
+    assert_eq!(refused, Err(Refusal::AlgorithmNotAllowed { algorithm: -48 }));
 }

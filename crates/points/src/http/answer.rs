@@ -55,7 +55,11 @@ pub(super) async fn read(response: Response<Incoming>, limit: u64) -> Read {
             return Read::Streams(Live(Response::from_parts(parts, chained)));
         }
     }
-    let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), Blob(value.as_bytes().to_vec()))).collect();
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), Blob(value.as_bytes().to_vec())))
+        .collect();
     let digest = Digest::of(Purpose::Result, &bytes);
     Read::Whole(Stored { status: parts.status.as_u16(), headers, body: Blob(bytes) }, digest)
 }
@@ -85,9 +89,16 @@ pub(super) fn clean_headers(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in ["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer",
-        "transfer-encoding", "upgrade"]
-    {
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ] {
         headers.remove(name);
     }
     let ours: Vec<HeaderName> =

@@ -75,7 +75,11 @@ impl Forwarder {
         let pooled = builder.build(connector.clone());
         builder.pool_max_idle_per_host(0).retry_canceled_requests(false);
         let single = builder.build(connector);
-        Self { pooled, single, secrets: secrets.into_iter().map(|(name, value)| (name, Secret(value))).collect() }
+        Self {
+            pooled,
+            single,
+            secrets: secrets.into_iter().map(|(name, value)| (name, Secret(value))).collect(),
+        }
     }
 
     /// Whether the secret that a route names is there.
@@ -84,7 +88,11 @@ impl Forwarder {
     }
 
     /// Sends what policy permitted.
-    pub(super) async fn send(&self, route: &Route, outgoing: Outgoing<'_>) -> Result<Response<Incoming>, Failure> {
+    pub(super) async fn send(
+        &self,
+        route: &Route,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Response<Incoming>, Failure> {
         let request = self.request(route, outgoing).map_err(Failure::NotSent)?;
         answer(self.pooled.request(request)).await
     }
@@ -114,8 +122,10 @@ impl Forwarder {
         let headers = request.headers_mut();
         headers.reserve(outgoing.headers.len().saturating_add(2));
         for Header { name, value } in outgoing.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("the header `{name}` is none"))?;
-            let value = HeaderValue::from_bytes(value).map_err(|_| format!("the header `{name}` has no value"))?;
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| format!("the header `{name}` is none"))?;
+            let value =
+                HeaderValue::from_bytes(value).map_err(|_| format!("the header `{name}` has no value"))?;
             headers.append(name, value);
         }
         if let Some(protocol) = outgoing.upgrade {
@@ -129,7 +139,9 @@ impl Forwarder {
 
     fn put_credential(&self, route: &Route, headers: &mut HeaderMap) -> Result<(), String> {
         let Some(credential) = &route.settings().credential else { return Ok(()) };
-        let missing = || format!("the gateway has no secret named `{}`; an operator must configure it", credential.secret);
+        let missing = || {
+            format!("the gateway has no secret named `{}`; an operator must configure it", credential.secret)
+        };
         let Secret(secret) = self.secrets.get(&credential.secret).ok_or_else(missing)?;
         let mut value = credential.render(secret).map_err(|error| error.to_string())?;
         value.set_sensitive(true);
@@ -145,9 +157,13 @@ async fn answer(
 ) -> Result<Response<Incoming>, Failure> {
     match tokio::time::timeout(ANSWER_PATIENCE, sending).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) if error.is_connect() => Err(Failure::NotSent(format!("the target cannot be reached: {}", root(&error)))),
+        Ok(Err(error)) if error.is_connect() => {
+            Err(Failure::NotSent(format!("the target cannot be reached: {}", root(&error))))
+        }
         Ok(Err(error)) => Err(Failure::Unknown(format!("the target gave no answer: {}", root(&error)))),
-        Err(_) => Err(Failure::Unknown(format!("the target gave no answer in {} s", ANSWER_PATIENCE.as_secs()))),
+        Err(_) => {
+            Err(Failure::Unknown(format!("the target gave no answer in {} s", ANSWER_PATIENCE.as_secs())))
+        }
     }
 }
 
@@ -192,7 +208,9 @@ impl Service<Name> for Resolver {
         Box::pin(async move {
             let allowed: Vec<_> = looking.await?.filter(|address| may_connect(address.ip())).collect();
             if allowed.is_empty() {
-                return Err(std::io::Error::other("the name leads to no address at which an upstream may stand"));
+                return Err(std::io::Error::other(
+                    "the name leads to no address at which an upstream may stand",
+                ));
             }
             Ok(allowed.into_iter())
         })

@@ -32,7 +32,9 @@ fn heard_response(heard: Heard, held: &Held, request: &ParsedRequest) -> Respons
     match heard {
         Heard::Ran { result: Some(RunResult::Whole(bytes)), .. } => match Stored::read(&bytes) {
             Ok(response) => response,
-            Err(error) => Problem::new(StatusCode::BAD_GATEWAY, "unreadable-result", error.to_string()).into_response(),
+            Err(error) => {
+                Problem::new(StatusCode::BAD_GATEWAY, "unreadable-result", error.to_string()).into_response()
+            }
         },
         Heard::Ran { result: Some(RunResult::Live(live)), outcome } => match live.downcast::<Live>() {
             Ok(live) => live.0,
@@ -51,14 +53,18 @@ fn heard_response(heard: Heard, held: &Held, request: &ParsedRequest) -> Respons
 fn gone(outcome: &domain::outcome::Outcome, held: &Held) -> Response<Body> {
     let problem = match outcome.ending {
         Ending::Unknown => {
-            let detail = format!("nobody knows what came of it, and it is never run again: {}", outcome.detail);
+            let detail =
+                format!("nobody knows what came of it, and it is never run again: {}", outcome.detail);
             Problem::new(StatusCode::BAD_GATEWAY, "outcome-unknown", detail)
         }
         Ending::Failed if outcome.result.is_none() => {
             Problem::new(StatusCode::BAD_GATEWAY, "target-failed", outcome.detail.clone())
         }
         Ending::Failed | Ending::Succeeded => {
-            let detail = format!("it ran once and answered {}; the answer was collected, or too large to keep", outcome.detail);
+            let detail = format!(
+                "it ran once and answered {}; the answer was collected, or too large to keep",
+                outcome.detail
+            );
             Problem::new(StatusCode::GONE, "result-collected", detail)
         }
     };

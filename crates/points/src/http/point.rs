@@ -43,7 +43,13 @@ impl HttpPoint {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, secrets: BTreeMap<CredentialRef, String>) -> Self {
         let table = build(&gateway);
-        Self { shared: Arc::new(Shared { forwarder: Forwarder::new(secrets), table: RwLock::new(table), gateway }) }
+        Self {
+            shared: Arc::new(Shared {
+                forwarder: Forwarder::new(secrets),
+                table: RwLock::new(table),
+                gateway,
+            }),
+        }
     }
 
     /// What runs this point's actions once they are approved.
@@ -70,7 +76,8 @@ impl HttpPoint {
 /// # Errors
 /// What is wrong, in words.
 pub fn check_document(name: &TargetName, text: &str) -> Result<String, String> {
-    let parsed = if text.trim_start().starts_with('{') { Route::parse_json(text) } else { Route::parse_toml(text) };
+    let parsed =
+        if text.trim_start().starts_with('{') { Route::parse_json(text) } else { Route::parse_toml(text) };
     let route = parsed.map_err(|error| error.to_string())?;
     if route.name() != name {
         return Err(format!("the document names the route `{}`, not `{name}`", route.name()));

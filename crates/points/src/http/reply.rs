@@ -50,7 +50,9 @@ impl Problem {
         match error {
             GatewayError::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", text)
                 .header(header::WWW_AUTHENTICATE, "Bearer realm=\"countersign\""),
-            GatewayError::Forbidden(_) | GatewayError::StepUp => Self::new(StatusCode::FORBIDDEN, "forbidden", text),
+            GatewayError::Forbidden(_) | GatewayError::StepUp => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", text)
+            }
             GatewayError::Malformed(domain::Malformed::TooLarge { .. }) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
             }
@@ -59,21 +61,23 @@ impl Problem {
             GatewayError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", text),
             GatewayError::Stale(_) => Self::new(StatusCode::CONFLICT, "stale", text),
             GatewayError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).retry_after(1),
-            GatewayError::Unavailable(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text).retry_after(RETRY_AFTER_SECONDS)
-            }
+            GatewayError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text)
+                .retry_after(RETRY_AFTER_SECONDS),
         }
     }
 
     /// Policy or a human said no.
     pub(super) fn denied(id: ActionId, detail: String, rules: &[DecidingRule]) -> Self {
         let rules: Vec<Value> = rules.iter().map(|rule| json!({ "id": rule.id, "why": rule.why })).collect();
-        Self::new(StatusCode::FORBIDDEN, "denied", detail).with("id", json!(id)).with("rules", Value::Array(rules))
+        Self::new(StatusCode::FORBIDDEN, "denied", detail)
+            .with("id", json!(id))
+            .with("rules", Value::Array(rules))
     }
 
     /// Still waiting: unmodified clients take 202 for success, so they get 503 with `Retry-After`.
     pub(super) fn pending(id: ActionId, url: &str) -> Self {
-        let detail = format!("people are asked and have not decided; send the same request again, or watch {url}");
+        let detail =
+            format!("people are asked and have not decided; send the same request again, or watch {url}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "approval-pending", detail)
             .with("id", json!(id))
             .with("approval_url", json!(url))
@@ -111,10 +115,8 @@ impl Problem {
 
 /// `202 Accepted`, for callers who preferred `respond-async` and nobody else.
 pub(super) fn accepted(id: ActionId, url: &str) -> Response<Body> {
-    let mut response = json_response(
-        StatusCode::ACCEPTED,
-        &json!({ "id": id, "state": "pending", "approval_url": url }),
-    );
+    let mut response =
+        json_response(StatusCode::ACCEPTED, &json!({ "id": id, "state": "pending", "approval_url": url }));
     let headers = response.headers_mut();
     headers.insert("preference-applied", HeaderValue::from_static("respond-async"));
     if let Ok(location) = HeaderValue::from_str(url) {

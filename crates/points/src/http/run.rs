@@ -32,9 +32,13 @@ impl HttpRunner {
     fn standing(&self, action: &Action) -> Result<Arc<Standing>, String> {
         let target = &action.parts().target;
         let table = self.shared.table();
-        let standing = table.named(&target.name).ok_or_else(|| format!("the route `{}` is gone", target.name))?;
+        let standing =
+            table.named(&target.name).ok_or_else(|| format!("the route `{}` is gone", target.name))?;
         if standing.definition != target.definition {
-            return Err(format!("the route `{}` was changed after this was asked for; ask again", target.name));
+            return Err(format!(
+                "the route `{}` was changed after this was asked for; ask again",
+                target.name
+            ));
         }
         Ok(standing)
     }
@@ -47,10 +51,11 @@ impl HttpRunner {
         if rebuilt.authority != *standing.route.upstream().authority() {
             return Err(not_sent("the request is for another upstream than its route's"));
         }
-        let response = self.shared.forwarder.run(&standing.route, &rebuilt).await.map_err(|failure| match failure {
-            Failure::NotSent(why) => not_sent(&why),
-            Failure::Unknown(why) => Outcome::unknown(&why),
-        })?;
+        let response =
+            self.shared.forwarder.run(&standing.route, &rebuilt).await.map_err(|failure| match failure {
+                Failure::NotSent(why) => not_sent(&why),
+                Failure::Unknown(why) => Outcome::unknown(&why),
+            })?;
         let outcome = answer::outcome(response.status());
         let limit = standing.route.settings().result_limit.min(KEPT_LIMIT_BYTES);
         Ok(match answer::read(response, limit).await {
@@ -83,7 +88,8 @@ impl Runner for HttpRunner {
     async fn run(&self, redemption: Recorded<Redemption>, action: &Action, payload: &Fields) -> Ran {
         let grant = redemption.into_inner().into_grant();
         if grant.action() != action.digest() {
-            let outcome = Outcome::new(Ending::Failed, Witnessed::Observed, "the grant is for another action");
+            let outcome =
+                Outcome::new(Ending::Failed, Witnessed::Observed, "the grant is for another action");
             return Ran { outcome, result: RunResult::Nothing };
         }
         match self.answer(action, payload).await {

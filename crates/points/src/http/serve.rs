@@ -92,7 +92,8 @@ impl HttpPoint {
                 },
                 () = &mut stop => break,
             };
-            let (shared, acceptor, watcher) = (Arc::clone(&self.shared), acceptor.clone(), graceful.watcher());
+            let (shared, acceptor, watcher) =
+                (Arc::clone(&self.shared), acceptor.clone(), graceful.watcher());
             tokio::spawn(async move {
                 greet(shared, stream, acceptor, watcher).await;
                 drop(place);
@@ -103,12 +104,7 @@ impl HttpPoint {
     }
 }
 
-async fn greet(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    watcher: Watcher,
-) {
+async fn greet(shared: Arc<Shared>, stream: TcpStream, acceptor: Option<TlsAcceptor>, watcher: Watcher) {
     let _ = stream.set_nodelay(true);
     match acceptor {
         None => converse(shared, stream, watcher).await,
