@@ -31,9 +31,9 @@ pub(crate) const ROWS: &[Step] = &[
         },
     },
     Step {
-        name: "http",
+        name: "proxy",
         needs: &[PYTHON, Need::Apt(&["nginx-light", "haproxy", "wrk"])],
-        run: |root| whole(root, "bench/http.py"),
+        run: |root| whole(root, "bench/proxy.py"),
     },
     Step { name: "whole", needs: &[PYTHON], run: |root| whole(root, "bench/whole.py") },
 ];

@@ -307,7 +307,8 @@ impl Tale {
     }
 
     async fn receipt(&self, id: &str, file: &str) -> anyhow::Result<String> {
-        self.house.must(&["audit", "receipt", id, "--with-payload", "-o", file]).await?;
+        let key = "shopkeeper.agent.json";
+        self.house.must(&["audit", "receipt", id, "--with-payload", "--agent-key", key, "-o", file]).await?;
         Ok(file.to_owned())
     }
 

@@ -57,9 +57,10 @@ impl DirectoryVerifier<'_> {
         statement: &[u8],
         proof: &PasskeyProof,
     ) -> Result<Assurance, Refusal> {
+        // Not a bad signature: a key that was revoked since makes a review void, and is no sign of a forgery.
         let key =
             reviewer.keys.iter().find(|key| key.credential_id == proof.credential_id).ok_or_else(|| {
-                Refusal::Signature("its passkey is not enrolled for this reviewer".to_owned())
+                Refusal::NotActive("the passkey is not, or no longer, enrolled for this reviewer".to_owned())
             })?;
         let refused = |why: assertion::Refusal| Refusal::Signature(why.to_string());
         let assertion = Assertion {

@@ -56,6 +56,9 @@ pub(crate) struct Receipt {
     /// With the payload open
     #[arg(long)]
     with_payload: bool,
+    /// Fetch it as this agent; as whoever is signed in where it is not given
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_AGENT_KEY", hide_env_values = true)]
+    agent_key: Option<PathBuf>,
 }
 
 pub(crate) async fn run(audit: &Audit, context: &Context) -> anyhow::Result<Ending> {
@@ -149,11 +152,11 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending> {
-    let client = context.signed_in()?;
+    let client = context.agent_or_person(options.agent_key.as_deref()).await?;
     let id = lookup::approval(&client, &options.id).await?;
     let payload = if options.with_payload { "?payload=true" } else { "" };
-    if options.with_payload {
-        // That somebody opened a payload is on record before they have it.
+    if options.with_payload && options.agent_key.is_none() {
+        // That somebody opened a payload is on record before they have it. An agent wrote its own.
         client.send(reqwest::Method::POST, &format!("/v1/approvals/{id}/payload/open"), None, &[]).await?;
     }
     let receipt = client.get(&format!("/v1/approvals/{id}/receipt{payload}")).await?;

@@ -110,7 +110,7 @@ def main():
     print("| connections | through | requests/s | of nginx | p50 µs | p99 µs |\n|---|---|---|---|---|---|")
     for row in rows:
         print("| {connections} | {peer} | {requests_per_s:,} | {of_nginx} | {p50_us:,} | {p99_us:,} |".format(**row))
-    (folder / "http.json").write_text(json.dumps(rows))
+    (folder / "proxy.json").write_text(json.dumps(rows))
     print("1 passed, 0 failed")
 
 
