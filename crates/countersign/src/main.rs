@@ -14,6 +14,9 @@ mod output;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A command's stack is small, its futures are large: they live on the heap.
 fn main() -> ExitCode {
     let cli = cli::parse();

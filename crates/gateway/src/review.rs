@@ -164,7 +164,7 @@ impl Gateway {
                 "the request has changed since this page was shown; look again".to_owned(),
             ));
         }
-        if verdict == Verdict::Approve && !card.complete && !self.has_opened(id, human.person).await? {
+        if verdict == Verdict::Approve && !card.complete && !self.has_seen(id, human.person).await? {
             let why = "the payload is larger than this page; open it in full before you approve";
             return Err(GatewayError::Forbidden(why.to_owned()));
         }
@@ -280,11 +280,11 @@ impl Gateway {
         let draft = entry::Draft { kind: entry::Kind::Reveal, subject: Some(id.to_string()), fields };
         self.store.record(draft).await?;
         // Whatever runs as its human can read the command line's session: that is no human's having seen it.
-        if self.require_console(human).is_err() {
-            return Ok(payload);
+        let mark: &[u8] = if self.require_console(human).is_ok() { SEEN } else { TAKEN };
+        if mark == SEEN || !self.has_opened(id, human.person).await? {
+            let lifetime = Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS);
+            self.store.keep(&opened_key(id, human.person), mark, lifetime).await?;
         }
-        let key = format!("opened/{id}/{}", human.person);
-        self.store.keep(&key, b"1", Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS)).await?;
         Ok(payload)
     }
 
@@ -299,12 +299,17 @@ impl Gateway {
         Ok(payload)
     }
 
-    /// Whether this person has opened the payload in full, which is on record.
+    /// Whether this person has opened the payload in full, by whatever session, which is on record.
     ///
     /// # Errors
     /// Store failures.
     pub async fn has_opened(&self, id: ActionId, person: PersonId) -> Result<bool, GatewayError> {
-        Ok(self.store.look(&format!("opened/{id}/{person}")).await?.is_some())
+        Ok(self.store.look(&opened_key(id, person)).await?.is_some())
+    }
+
+    /// Whether this person has opened it in the console, and so can have seen it.
+    async fn has_seen(&self, id: ActionId, person: PersonId) -> Result<bool, GatewayError> {
+        Ok(self.store.look(&opened_key(id, person)).await?.as_deref() == Some(SEEN))
     }
 
     /// An answer to a reviewer's question, from somebody of the chain.
@@ -377,6 +382,15 @@ impl Gateway {
         self.store.record(draft).await?;
         Ok(())
     }
+}
+
+/// The payload was opened in the console.
+const SEEN: &[u8] = b"seen";
+/// The payload was taken by the command line.
+const TAKEN: &[u8] = b"taken";
+
+fn opened_key(id: ActionId, person: PersonId) -> String {
+    format!("opened/{id}/{person}")
 }
 
 fn statement_key(nonce: &[u8]) -> String {

@@ -36,10 +36,12 @@ const IDLE_PER_HOST: usize = 256;
 
 type Connector = HttpsConnector<HttpConnector<Resolver>>;
 
-/// The clients, and the secrets that they put in.
+/// Kept connections to upstreams, of one thread: a request and its answer never leave it.
+pub(super) type Pool = Client<Connector, Body>;
+
+/// The way to upstreams, and the secrets that are put in.
 pub(super) struct Forwarder {
-    /// For permits: connections are kept.
-    pooled: Client<Connector, Body>,
+    connector: Connector,
     /// For redeemed approvals: each on a connection of its own, so that a stale one can never make a run's
     /// fate unclear, and nothing is ever sent twice.
     single: Client<Connector, Body>,
@@ -71,15 +73,17 @@ impl Forwarder {
     pub(super) fn new(secrets: BTreeMap<CredentialRef, String>) -> Self {
         let connector = connector();
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_idle_timeout(IDLE).pool_max_idle_per_host(IDLE_PER_HOST).pool_timer(TokioTimer::new());
-        let pooled = builder.build(connector.clone());
         builder.pool_max_idle_per_host(0).retry_canceled_requests(false);
-        let single = builder.build(connector);
-        Self {
-            pooled,
-            single,
-            secrets: secrets.into_iter().map(|(name, value)| (name, Secret(value))).collect(),
-        }
+        let single = builder.build(connector.clone());
+        let secrets = secrets.into_iter().map(|(name, value)| (name, Secret(value))).collect();
+        Self { connector, single, secrets }
+    }
+
+    /// A pool of connections for what policy permits.
+    pub(super) fn pool(&self) -> Pool {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_idle_timeout(IDLE).pool_max_idle_per_host(IDLE_PER_HOST).pool_timer(TokioTimer::new());
+        builder.build(self.connector.clone())
     }
 
     /// Whether the secret that a route names is there.
@@ -90,11 +94,12 @@ impl Forwarder {
     /// Sends what policy permitted.
     pub(super) async fn send(
         &self,
+        pool: &Pool,
         route: &Route,
         outgoing: Outgoing<'_>,
     ) -> Result<Response<Incoming>, Failure> {
         let request = self.request(route, outgoing).map_err(Failure::NotSent)?;
-        answer(self.pooled.request(request)).await
+        answer(pool.request(request)).await
     }
 
     /// Runs what people approved, from the stored fields.
@@ -192,7 +197,7 @@ fn connector() -> Connector {
 /// Looks a name up once and lets through only addresses at which an upstream may stand: one of those is
 /// what is connected to, so a second look-up cannot answer otherwise.
 #[derive(Clone)]
-struct Resolver(GaiResolver);
+pub(super) struct Resolver(GaiResolver);
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;

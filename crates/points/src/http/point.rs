@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 
 use super::answer;
 use super::config::{Record, Route};
-use super::forward::{Failure, Forwarder, Outgoing};
+use super::forward::{Failure, Forwarder, Outgoing, Pool};
 use super::parse::{ParsedRequest, RequestHead, Understood, parse};
 use super::payload::{payload_parts, retry_parts};
 use super::refusal::Refusal;
@@ -102,7 +102,7 @@ impl Shared {
     }
 
     /// One request, whole: understood, admitted, decided, and then forwarded, held or refused.
-    pub(super) async fn handle(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn handle(&self, pool: &Pool, mut request: Request<Incoming>) -> Response<Body> {
         let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
         let (parts, body) = request.into_parts();
         let parsed = match parse(&RequestHead::from(&parts), &self.table()) {
@@ -117,14 +117,16 @@ impl Shared {
         if streams {
             let understood = parsed.unread_body();
             let body = body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync();
-            return self.act(&caller, &parsed, understood, Content::Streams(body), upgrade).await;
+            return self.act(pool, &caller, &parsed, understood, Content::Streams(body), upgrade).await;
         }
         let whole = match read_whole(body, parsed.standing().route.settings().body_limit).await {
             Ok(whole) => whole,
             Err(problem) => return problem.into_response(),
         };
         match parsed.read_body(&whole) {
-            Ok(understood) => self.act(&caller, &parsed, understood, Content::Whole(whole), upgrade).await,
+            Ok(understood) => {
+                self.act(pool, &caller, &parsed, understood, Content::Whole(whole), upgrade).await
+            }
             Err(refusal) => refused(&refusal),
         }
     }
@@ -145,6 +147,7 @@ impl Shared {
 
     async fn act(
         &self,
+        pool: &Pool,
         caller: &Caller,
         parsed: &ParsedRequest,
         understood: Understood,
@@ -159,7 +162,7 @@ impl Shared {
         let decided = self.gateway.decide(ask, || payload_parts(parsed, whole.as_deref())).await;
         match decided {
             Ok(Decided::Permitted(permitted)) => {
-                let mut response = self.forward(&permitted, parsed, content.into_body(), upgrade).await;
+                let mut response = self.forward(pool, &permitted, parsed, content.into_body(), upgrade).await;
                 reply::name_action(&mut response, permitted.id());
                 response
             }
@@ -177,6 +180,7 @@ impl Shared {
     /// Sends what was permitted, and streams the answer back. Taking the permit is what makes this possible.
     async fn forward(
         &self,
+        pool: &Pool,
         permitted: &Permitted,
         parsed: &ParsedRequest,
         body: Body,
@@ -189,7 +193,7 @@ impl Shared {
             upgrade: parsed.upgrade(),
             body,
         };
-        let (outcome, response) = match self.forwarder.send(&parsed.standing().route, outgoing).await {
+        let (outcome, response) = match self.forwarder.send(pool, &parsed.standing().route, outgoing).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 (answer::outcome(response.status()), super::serve::join_upgrade(response, upgrade))
             }

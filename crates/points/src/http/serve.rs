@@ -15,9 +15,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::forward::Pool;
 use super::point::{HttpPoint, Shared};
 use super::reply::{Body, Problem};
 
@@ -75,6 +77,14 @@ impl HttpPoint {
         tls: Option<Arc<rustls::ServerConfig>>,
         stop: impl Future<Output = ()> + Send,
     ) {
+        let workers = match workers(&self.shared) {
+            Ok(workers) => workers,
+            Err(error) => {
+                tracing::error!(%error, "cannot start the threads of the HTTP point; it serves nothing");
+                return;
+            }
+        };
+        let mut workers = workers.iter().cycle();
         let acceptor = tls.map(TlsAcceptor::from);
         let places = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
         let graceful = GracefulShutdown::new();
@@ -83,7 +93,10 @@ impl HttpPoint {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
             let stream = tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok((stream, _)) => match stream.into_std() {
+                        Ok(stream) => stream,
+                        Err(_) => continue,
+                    },
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -92,10 +105,11 @@ impl HttpPoint {
                 },
                 () = &mut stop => break,
             };
-            let (shared, acceptor, watcher) =
-                (Arc::clone(&self.shared), acceptor.clone(), graceful.watcher());
-            tokio::spawn(async move {
-                greet(shared, stream, acceptor, watcher).await;
+            let Some(worker) = workers.next() else { break };
+            let (acceptor, watcher) = (acceptor.clone(), graceful.watcher());
+            let lane = worker.clone();
+            worker.handle.spawn(async move {
+                greet(lane, stream, acceptor, watcher).await;
                 drop(place);
             });
         }
@@ -104,25 +118,52 @@ impl HttpPoint {
     }
 }
 
-async fn greet(shared: Arc<Shared>, stream: TcpStream, acceptor: Option<TlsAcceptor>, watcher: Watcher) {
+/// One thread that carries whole connections: a request, its decision, its upstream connection and its answer
+/// stay on it, so that nothing on the way waits for another thread to wake.
+#[derive(Clone)]
+struct Worker {
+    handle: Handle,
+    shared: Arc<Shared>,
+    pool: Pool,
+}
+
+/// A worker for each core. Their threads end with the process: what runs on them may finish until then.
+fn workers(shared: &Arc<Shared>) -> std::io::Result<Vec<Worker>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..cores)
+        .map(|number| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let handle = runtime.handle().clone();
+            let name = format!("http-{number}");
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+            Ok(Worker { handle, shared: Arc::clone(shared), pool: shared.forwarder.pool() })
+        })
+        .collect()
+}
+
+async fn greet(worker: Worker, stream: std::net::TcpStream, acceptor: Option<TlsAcceptor>, watcher: Watcher) {
+    // Registered anew, with this thread's reactor.
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => converse(shared, stream, watcher).await,
+        None => converse(worker, stream, watcher).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => converse(shared, stream, watcher).await,
+            Ok(Ok(stream)) => converse(worker, stream, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         },
     }
 }
 
-async fn converse<S>(shared: Arc<Shared>, stream: S, watcher: Watcher)
+async fn converse<S>(worker: Worker, stream: S, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, std::convert::Infallible>(shared.handle(request).await) }
+        let worker = worker.clone();
+        async move { Ok::<_, std::convert::Infallible>(worker.shared.handle(&worker.pool, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder
