@@ -306,12 +306,11 @@ impl Directory {
                 free(person.keys.len() < KEYS_LIMIT, "sixteenth passkey", &key.label)
             }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
-                let person = self.active_person(*person)?;
-                known(
-                    person.keys.iter().any(|key| key.credential_id == *credential_id),
-                    "passkey",
-                    &person.name,
-                )
+                let found = self.active_person(*person)?;
+                let enrolled = found.keys.iter().any(|key| key.credential_id == *credential_id);
+                known(enrolled, "passkey", &found.name)?;
+                // An administrator without a key is none.
+                if found.keys.len() > 1 { Ok(()) } else { self.keeps_an_admin(*person) }
             }
             DirectoryEvent::GroupJoined { person, .. } => self.active_person(*person).map(|_| ()),
             DirectoryEvent::GroupLeft { group, person } => {

@@ -117,10 +117,9 @@ fn a_reviewers_own_passkey_over_the_statement_passes() {
 #[test]
 fn somebody_elses_passkey_proves_nothing_of_the_reviewer() {
     let statement = statement(&of_bot(), BOB);
-    assert!(
-        signature(verify(&statement, &Authenticator::of(ALICE))).contains("not enrolled for this reviewer")
-    );
-    assert!(signature(verify(&statement, &Authenticator::of(77))).contains("not enrolled for this reviewer"));
+    for somebody in [ALICE, 77] {
+        assert_eq!(verify(&statement, &Authenticator::of(somebody)).unwrap_err().code(), "not-active");
+    }
     // Alice's signature under the name of Bob's key.
     let under_bobs = Authenticator { id: Authenticator::of(BOB).id, ..Authenticator::of(ALICE) };
     assert!(signature(verify(&statement, &under_bobs)).contains("not by this key"));
@@ -176,11 +175,11 @@ fn who_has_left_or_lost_the_key_reviews_no_more() {
     let check = |directory: &Directory| verify_in(directory, &statement, &signed, &of_bot());
     assert_eq!(check(&left).unwrap_err().code(), "not-active");
     assert_eq!(check(&Directory::default()).unwrap_err().code(), "not-active");
-    assert!(signature(check(&revoked)).contains("not enrolled"));
+    assert_eq!(check(&revoked).unwrap_err().code(), "not-active");
     // Not even when the key comes to be somebody else's.
     let key = Authenticator::of(BOB).enrolled();
     apply(&mut revoked, DirectoryEvent::KeyEnrolled { person: person(ALICE), key });
-    assert!(signature(check(&revoked)).contains("not enrolled"));
+    assert_eq!(check(&revoked).unwrap_err().code(), "not-active");
 }
 
 #[test]
