@@ -14,8 +14,6 @@ pub(crate) enum Failure {
     SignIn(String),
     /// There is no such page, or none that this person may see.
     NotFound,
-    /// The address is not one of ours.
-    Malformed(&'static str),
     /// The gateway said no.
     Gateway(GatewayError),
 }
@@ -31,9 +29,6 @@ impl IntoResponse for Failure {
         let error = match self {
             Self::SignIn(next) => return Redirect::to(&sign_in::address(&next)).into_response(),
             Self::NotFound => return nothing_here(),
-            Self::Malformed(why) => {
-                return answer(StatusCode::BAD_REQUEST, "This address does not work", why);
-            }
             Self::Gateway(error) => error,
         };
         let why = error.to_string();

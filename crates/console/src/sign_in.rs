@@ -9,7 +9,6 @@ use gateway::Gateway;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use crate::failure::Failure;
 use crate::frame::{self, Frame, Page, Room};
 use crate::viewer::{SignedIn, anybody};
 use crate::{limits, words};
@@ -18,12 +17,6 @@ use crate::{limits, words};
 #[derive(Deserialize)]
 pub(crate) struct Next {
     next: Option<String>,
-}
-
-/// The command line's code.
-#[derive(Deserialize)]
-pub(crate) struct Code {
-    code: Option<String>,
 }
 
 /// `GET /login`.
@@ -44,24 +37,12 @@ pub(crate) async fn enrol() -> Page {
     Page(enrol_view())
 }
 
-/// `GET /cli?code=…`.
-pub(crate) async fn cli(
-    State(gateway): State<Arc<Gateway>>,
-    signed_in: SignedIn,
-    Query(query): Query<Code>,
-) -> Result<Page, Failure> {
-    let code = query.code.unwrap_or_default();
-    if code.len() != 8 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err(Failure::Malformed(
-            "A sign-in code has eight letters. Open the link as the terminal shows it.",
-        ));
-    }
+/// `GET /cli`.
+pub(crate) async fn cli(State(gateway): State<Arc<Gateway>>, signed_in: SignedIn) -> Page {
     let viewer = signed_in.viewer(&gateway);
-    let content = cli_view(&code, &viewer.name);
+    let content = cli_view(&viewer.name);
     let (title, scripts) = ("Sign in the command line", &["cli.js"][..]);
-    Ok(Page(
-        Frame { title, room: Room::Inbox, viewer: &viewer, scripts, now: gateway.now() }.around(&content),
-    ))
+    Page(Frame { title, room: Room::Inbox, viewer: &viewer, scripts, now: gateway.now() }.around(&content))
 }
 
 /// The address of the sign-in page that leads back.
@@ -138,22 +119,24 @@ pub(crate) fn enrol_view() -> Markup {
     )
 }
 
-/// The page on which a human lets their command line act for them.
-pub(crate) fn cli_view(code: &str, name: &str) -> Markup {
-    let (left, right) = code.split_at_checked(4).unwrap_or((code, ""));
+/// The page on which a human lets their command line act for them. The code is typed from the terminal and never
+/// prefilled: a link that somebody else sends must not carry it.
+pub(crate) fn cli_view(name: &str) -> Markup {
     html! {
         div.narrow {
             h1 { "Sign in the command line" }
-            p.lead { "Does your terminal show exactly this code?" }
-            p.code aria-label=(code) { span { (left) } span { (right) } }
-            p {
-                "If it does, it may list and propose as " strong { (words::outside(name)) }
-                ". It can never approve: that takes this console and your passkey."
+            p.lead { "Type the code that your own terminal shows." }
+            form id="cli" {
+                label for="code" { "The code" }
+                input.mono id="code" name="code" type="text" required minlength="8" maxlength="9" autocomplete="off"
+                    autocapitalize="characters" spellcheck="false";
+                p {
+                    "It will list and propose as " strong { (words::outside(name)) } " for the rest of this session. While there is no \
+                    second administrator, what an administrator's command line proposes applies at once. It never reviews."
+                }
+                button.primary.wide type="submit" { "Let it in with your passkey" }
             }
-            form id="cli" data-code=(code) {
-                button.primary.wide type="submit" { "It is the same: confirm" }
-            }
-            p.dim { "You did not start this? Close the page; nothing happens." }
+            p.dim { "Did somebody send you here, or read you a code? Close the page: whoever has that code would act as you." }
             section.banner.good id="confirmed" hidden tabindex="-1" {
                 h2 { "Done" }
                 p { "Go back to your terminal." }

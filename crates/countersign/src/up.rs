@@ -60,10 +60,14 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let tls =
         config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
-    let serving_http = tokio::spawn(point.serve(http, tls, wait_for(stopped.clone())));
+    // As many descriptors as the system gives, and never so many connections that none is left for the log.
+    let open_files =
+        rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
+    let connections = points::server::connections(open_files, 2);
+    let serving_http = tokio::spawn(point.serve(http, tls, connections, wait_for(stopped.clone())));
     let app = router(gateway, metrics);
     let serving_console =
-        tokio::spawn(axum::serve(console, app).with_graceful_shutdown(wait_for(stopped)).into_future());
+        tokio::spawn(points::server::serve_router(console, app, connections, wait_for(stopped)));
 
     welcome(&config, gateway, &options.admin).await?;
     asked_to_stop().await?;
@@ -187,6 +191,12 @@ fn router(gateway: &Arc<Gateway>, metrics: PrometheusHandle) -> Router {
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
+    if !gateway.is_recording() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: what happens does not reach the log\n".to_owned(),
+        );
+    }
     match gateway.store().head().await {
         Ok(head) => (StatusCode::OK, format!("ready at log size {}\n", head.size)),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),

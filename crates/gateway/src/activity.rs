@@ -71,7 +71,12 @@ impl Activity {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> Result<Self, GatewayError> {
-        std::fs::create_dir_all(folder).map_err(|error| failed("make", folder, &error))?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        // Records name resources and carry agents' words.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(|error| failed("make", folder, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
             open: Mutex::new(None),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use domain::action::{Action, Draft, Level, Point, Resource, Target};
@@ -225,6 +226,9 @@ impl Gateway {
         ask: Ask<'_>,
         payload: impl FnOnce() -> Vec<(String, Vec<u8>)> + Send,
     ) -> Result<Decided, GatewayError> {
+        if !self.is_recording() {
+            return Err(GatewayError::Unavailable("sealed activity does not reach the log".to_owned()));
+        }
         let directory = self.store.directory();
         let id = ActionId::new(self.store.now(), &self.draw()?);
         let key = Key {
@@ -440,6 +444,12 @@ impl Gateway {
 
     /// Brings the leaf of every sealed segment into the log, those too whose leaf could not be recorded before.
     pub(crate) async fn record_segments(&self) -> Result<(), GatewayError> {
+        let recorded = self.try_record_segments().await;
+        self.recording.store(recorded.is_ok(), Ordering::Relaxed);
+        recorded
+    }
+
+    async fn try_record_segments(&self) -> Result<(), GatewayError> {
         let _one_at_a_time = self.activity.recording().await;
         while let Some(sealed) = self.activity.unrecorded() {
             self.store.record(sealed.entry()?).await?;

@@ -1,7 +1,7 @@
 //! **hold**: the request is durable and in the signed log before anybody is asked; then the caller waits, in
 //! its own protocol's way, or comes back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -126,22 +126,37 @@ impl Drop for Seat<'_> {
 /// What each caller has pending, so that a flood of one drowns nobody else's requests.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
-    pending: Mutex<HashMap<Principal, HashSet<ActionId>>>,
+    pending: Mutex<HashMap<Principal, Theirs>>,
+}
+
+/// What one caller has pending: each request and its payload's bytes, and the sum.
+#[derive(Debug, Default)]
+struct Theirs {
+    requests: HashMap<ActionId, usize>,
+    bytes: usize,
 }
 
 impl Asking {
-    /// Takes a place for a new request; false where the caller has `limit` pending.
-    fn enter(&self, caller: Principal, id: ActionId, limit: usize) -> bool {
+    /// Takes a place for a new request; false where the caller has as many, or as much, pending as they may.
+    fn enter(&self, caller: Principal, id: ActionId, bytes: usize, (count, total): (usize, usize)) -> bool {
         let mut pending = self.lock();
         let theirs = pending.entry(caller).or_default();
-        theirs.len() < limit && theirs.insert(id)
+        if theirs.requests.contains_key(&id) {
+            return true;
+        }
+        if theirs.requests.len() >= count || theirs.bytes.saturating_add(bytes) > total {
+            return false;
+        }
+        theirs.bytes = theirs.bytes.saturating_add(bytes);
+        theirs.requests.insert(id, bytes);
+        true
     }
 
     fn leave(&self, caller: Principal, id: ActionId) {
         let mut pending = self.lock();
         if let Some(theirs) = pending.get_mut(&caller) {
-            theirs.remove(&id);
-            if theirs.is_empty() {
+            theirs.bytes = theirs.bytes.saturating_sub(theirs.requests.remove(&id).unwrap_or(0));
+            if theirs.requests.is_empty() {
                 pending.remove(&caller);
             }
         }
@@ -151,13 +166,14 @@ impl Asking {
     pub(crate) fn note(&self, summary: &Summary) {
         let (caller, id) = (summary.action.chain().caller, summary.action.id());
         if matches!(summary.approval, Approval::Pending(_)) {
-            self.enter(caller, id, usize::MAX);
+            // After a restart sizes are not looked up again: those requests count, and their bytes do not.
+            self.enter(caller, id, 0, (usize::MAX, usize::MAX));
         } else {
             self.leave(caller, id);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Principal, HashSet<ActionId>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Principal, Theirs>> {
         self.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -200,7 +216,8 @@ impl Gateway {
         );
         let why = evaluation.rules.clone();
         let (caller, place) = (ask.caller.chain().caller, action.id());
-        if !self.asking.enter(caller, place, limits::PENDING_PER_AGENT) {
+        let limit = (limits::PENDING_PER_AGENT, limits::PENDING_BYTES_PER_AGENT);
+        if !self.asking.enter(caller, place, bytes, limit) {
             tracing::warn!(%caller, limit = limits::PENDING_PER_AGENT, "has too many requests pending");
             return Err(GatewayError::Busy);
         }
@@ -226,7 +243,7 @@ impl Gateway {
         };
         let effect = if attached { "attach" } else { "hold" };
         metrics::counter!("countersign_decisions_total", "effect" => effect).increment(1);
-        tracing::info!(%id, attached, verb = %ask.verb, resource = %ask.resource.name, "held for review");
+        tracing::info!(%id, attached, verb = %ask.verb, resource = ?ask.resource.name, "held for review");
         Ok(Held { id, url: self.approval_url(id), attached, why })
     }
 
@@ -326,12 +343,13 @@ mod tests {
         let asking = Asking::default();
         let agent = |n| Principal::Agent(AgentId::new(Timestamp::ZERO, &[n; 10]));
         let request = |n| ActionId::new(Timestamp::ZERO, &[n; 10]);
-        assert!(asking.enter(agent(1), request(1), 2));
-        assert!(asking.enter(agent(1), request(2), 2));
-        assert!(!asking.enter(agent(1), request(3), 2));
-        assert!(asking.enter(agent(2), request(4), 2));
+        assert!(asking.enter(agent(1), request(1), 10, (2, 100)));
+        assert!(asking.enter(agent(1), request(2), 10, (2, 100)));
+        assert!(!asking.enter(agent(1), request(3), 10, (2, 100)));
+        assert!(asking.enter(agent(2), request(4), 10, (2, 100)));
         asking.leave(agent(1), request(1));
-        assert!(asking.enter(agent(1), request(3), 2));
+        assert!(asking.enter(agent(1), request(3), 10, (2, 100)));
+        assert!(!asking.enter(agent(2), request(5), 91, (2, 100)), "bytes are capped too");
         asking.leave(agent(2), request(4));
         asking.leave(agent(2), request(4));
         assert_eq!(asking.lock().len(), 1, "who has nothing pending is forgotten");

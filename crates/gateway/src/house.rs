@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub struct Gateway {
     pub(crate) activity: Activity,
     pub(crate) runners: RwLock<HashMap<Point, Arc<dyn Runner>>>,
     pub(crate) runs: Semaphore,
+    pub(crate) hard_work: Semaphore,
+    /// Whether sealed segments reach the log. While they do not, nothing new is permitted.
+    pub(crate) recording: AtomicBool,
 }
 
 /// What a gateway is made of.
@@ -90,6 +94,8 @@ impl Gateway {
             asking: Asking::default(),
             runners: RwLock::new(HashMap::new()),
             runs: Semaphore::new(limits::RUNS_AT_ONCE),
+            hard_work: Semaphore::new(1),
+            recording: AtomicBool::new(true),
             store: parts.store,
             entropy: parts.entropy,
             settings: parts.settings,
@@ -137,6 +143,12 @@ impl Gateway {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether what happens reaches the log. While it does not, nothing runs, and this node is not ready.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.recording.load(Ordering::Relaxed)
     }
 
     /// The directory as it stands.

@@ -40,5 +40,7 @@ pub const TRY_AGAIN_EVERY: Duration = Duration::from_secs(5);
 pub const SEAL_TRIES: usize = 5;
 /// How long a failed try to record what came of a run waits for the next.
 pub const SEAL_PAUSE: Duration = Duration::from_secs(1);
+/// The most that one agent's pending requests may hold together, in bytes of payload.
+pub const PENDING_BYTES_PER_AGENT: usize = 256 << 20;
 /// The most people that one receipt names.
 pub const RECEIPT_PEOPLE: usize = 64;

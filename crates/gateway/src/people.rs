@@ -50,6 +50,9 @@ pub enum Enrolment {
 /// How long the command line's sign-in waits for its human.
 pub const CLI_LOGIN_LIFETIME: Span = Span::from_seconds(600);
 
+/// How fresh the passkey check must be that lets a command line in, in seconds: the human touches it for this.
+const CLI_CONFIRM_SECONDS: u64 = 60;
+
 /// What the command line holds while its human confirms in the console.
 #[derive(Debug, Serialize, Deserialize)]
 struct CliLogin {
@@ -154,6 +157,9 @@ impl Gateway {
             None => {
                 let directory = self.store.directory();
                 if !directory.is_bootstrapping() {
+                    return Err(refused(IdentityError::Expired("invite")));
+                }
+                if directory.person(invite.person).is_none_or(|person| !person.keys.is_empty()) {
                     return Err(refused(IdentityError::Expired("invite")));
                 }
                 let change = Change { event, by: None, approval: None };
@@ -323,6 +329,10 @@ impl Gateway {
     pub async fn confirm_cli_login(&self, human: &Human, code: &str) -> Result<(), GatewayError> {
         self.require_console(human)?;
         self.require_step_up(human)?;
+        let checked = human.session.authenticated_at.after(Span::from_seconds(CLI_CONFIRM_SECONDS));
+        if self.store.now() >= checked {
+            return Err(GatewayError::StepUp);
+        }
         let unknown = || GatewayError::NotFound("sign-in code");
         let pointer = self.store.take(&format!("cli-code/{code}")).await?.ok_or_else(unknown)?;
         let pointer = String::from_utf8(pointer).map_err(|_| unknown())?;
@@ -371,12 +381,17 @@ impl Gateway {
         Passkeys { directory, relying_party: &self.settings.relying_party, now: self.store.now() }
     }
 
+    /// An invitation that is known, fresh, and for somebody without a key: a first enrolment voids all others.
     async fn read_invite(&self, token: &str) -> Result<(InviteToken, Invite), GatewayError> {
         let token = InviteToken::read(token).map_err(refused)?;
         let Some(bytes) = self.store.look(&token.vault_key()).await? else {
             return Err(refused(IdentityError::Expired("invite")));
         };
         let invite = Invite::read(&bytes, self.store.now()).map_err(refused)?;
+        let directory = self.store.directory();
+        if directory.person(invite.person).is_none_or(|person| !person.keys.is_empty()) {
+            return Err(refused(IdentityError::Expired("invite")));
+        }
         Ok((token, invite))
     }
 

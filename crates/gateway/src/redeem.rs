@@ -108,6 +108,9 @@ impl Gateway {
         let standing = &summary.approval.case().evaluation;
         if !matches!(summary.approval, Approval::Pending(_) | Approval::Approved(_))
             || (standing.decision == fresh.decision && standing.policy == fresh.policy)
+            // What people were asked about is theirs to decide: a policy that was loosened since lets new calls
+            // through, and releases nothing that waits.
+            || fresh.decision == Decision::Permit
         {
             return Ok(());
         }

@@ -1,4 +1,6 @@
 //! Enforcement points: where calls are intercepted, one folder each. No point imports another.
 
+pub mod server;
+
 pub mod http;
 pub mod rest;

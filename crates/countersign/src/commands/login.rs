@@ -43,7 +43,7 @@ pub(crate) async fn sign_in(client: &Client, open: bool, say: impl Fn(&str)) -> 
         |name: &str| begun.get(name).and_then(Value::as_str).context("the gateway's answer is not whole");
     let (code, url, secret) = (text("code")?, text("url")?, text("secret")?);
     say(&format!("Open {}", one_line(url)));
-    say(&format!("and confirm this code: {}", one_line(code)));
+    say(&format!("and type in this code: {}", one_line(code)));
     if open {
         browser::open(url);
     }

@@ -1,6 +1,7 @@
 //! What a body says, as far as we understand it. `parsed` is true only where nothing is left to another
 //! reader's choice.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
@@ -22,7 +23,7 @@ pub struct Reading {
     pub parsed: bool,
     /// Why JSON that was announced as such has more than one reading.
     pub json_problem: Option<String>,
-    /// A form's field that would change the method.
+    /// A field that would change the method, where some framework may read the body as a form.
     pub method_override: Option<String>,
 }
 
@@ -71,6 +72,10 @@ pub fn read(content_type: Option<&str>, content_encoding: Option<&str>, body: &[
     let utf8 = charset.is_none_or(|charset| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"));
     let announced = Announced::of(reading.media.as_deref());
     let text = std::str::from_utf8(body).ok().filter(|_| plain && utf8);
+    let json = matches!(announced, Announced::Json | Announced::JsonLines);
+    if !json || text.is_none() {
+        reading.method_override = overriding_field(announced, content_type, body);
+    }
     let Some(text) = text else {
         if announced == Announced::Json && plain {
             reading.json_problem = Some("it is not in UTF-8".to_owned());
@@ -92,6 +97,10 @@ pub fn read(content_type: Option<&str>, content_encoding: Option<&str>, body: &[
         Announced::Text | Announced::Nothing => reading.by_looks(text, announced),
         Announced::Other => {}
     }
+    // What is announced as JSON and is none may be read as anything.
+    if json && reading.json_problem.is_some() {
+        reading.method_override = overriding_field(announced, content_type, body);
+    }
     reading
 }
 
@@ -100,6 +109,114 @@ pub(crate) fn changes_the_method(name: &str) -> bool {
     ["_method", "x-http-method-override", "x-http-method"]
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// The field that would change the method for the most lenient reader: whatever the type or the charset says,
+/// frameworks read forms without a type, mend broken escapes, and decode UTF-16. One pass over the bytes.
+fn overriding_field(announced: Announced, content_type: Option<&str>, body: &[u8]) -> Option<String> {
+    // ASCII in UTF-16 or UTF-32 is ASCII between NULs.
+    let body = without_nuls(body);
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    let text = marks.iter().find_map(|mark| body.strip_prefix(*mark)).unwrap_or(&body);
+    let stated = content_type.unwrap_or_default().to_ascii_lowercase();
+    // Bytes that are no text have semicolons by chance.
+    let semicolons = match announced {
+        Announced::Form | Announced::Text | Announced::Nothing => true,
+        Announced::Json | Announced::JsonLines | Announced::Graphql | Announced::Other => {
+            stated.contains("form")
+        }
+    };
+    let in_form = text.split(|&byte| byte == b'&' || (semicolons && byte == b';')).find_map(|field| {
+        let end = field.iter().position(|&byte| byte == b'=')?;
+        overriding_name(field.get(..end)?)
+    });
+    in_form.or_else(|| {
+        let multipart = stated.contains("multipart") || stated.contains("boundary");
+        multipart.then(|| overriding_part(text)).flatten()
+    })
+}
+
+/// The part of a multipart body that would change the method. Any line that could be a part's header counts,
+/// wherever readers see the boundaries; a file that only mentions `name="_method"` does not.
+fn overriding_part(body: &[u8]) -> Option<String> {
+    let mut in_header = false;
+    for line in body.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty()) {
+        let line = line.to_ascii_lowercase();
+        // Rack names a part by its Content-ID where it has no other name.
+        let id = find(&line, b"content-id").and_then(|at| line.get(at..)?.split(|&b| b == b':').nth(1));
+        if let Some(name) = id.and_then(part_name) {
+            return Some(name);
+        }
+        let folded = matches!(line.first(), Some(b' ' | b'\t'));
+        in_header = find(&line, b"content-disposition").is_some() || (in_header && folded);
+        if !in_header {
+            continue;
+        }
+        let mut rest = line.as_slice();
+        while let Some(at) = find(rest, b"name") {
+            rest = rest.get(at + b"name".len()..).unwrap_or_default();
+            let value = rest.trim_ascii_start();
+            // `name*=utf-8''…` is the extended form.
+            let (value, extended) =
+                value.strip_prefix(b"*").map_or((value, false), |value| (value.trim_ascii_start(), true));
+            let Some(value) = value.strip_prefix(b"=") else { continue };
+            if let Some(name) = part_name(value).or_else(|| {
+                let value = value.get(..value.len().min(LONGEST_NAME))?;
+                let charset = value.iter().position(|&byte| byte == b'\'').filter(|_| extended)?;
+                let language = value.get(charset + 1..)?;
+                let end = language.iter().position(|&byte| byte == b'\'')?;
+                part_name(language.get(end + 1..)?)
+            }) {
+                return Some(name);
+            }
+        }
+    }
+    None
+}
+
+/// No name that changes the method is written in more bytes, with every byte escaped.
+const LONGEST_NAME: usize = 256;
+
+/// A name that changes the method, at the start of this value, in quotes or without.
+fn part_name(value: &[u8]) -> Option<String> {
+    let quote = |byte: u8| matches!(byte, b'"' | b'\'');
+    let start =
+        value.iter().position(|&byte| !(byte.is_ascii_whitespace() || quote(byte) || byte == b'\\'))?;
+    let value = value.get(start..value.len().min(start + LONGEST_NAME))?;
+    let end = value.iter().position(|&byte| quote(byte) || byte == b';').unwrap_or(value.len());
+    let name: Vec<u8> = value.get(..end)?.iter().copied().filter(|&byte| byte != b'\\').collect();
+    overriding_name(&name)
+}
+
+/// This name, decoded as leniently as can be, where it changes the method.
+fn overriding_name(raw: &[u8]) -> Option<String> {
+    let mut decoded = Vec::new();
+    let mut rest = raw;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| u8::try_from(char::from(*after.get(at)?).to_digit(16)?).ok();
+        let escaped = digit(0).zip(digit(1)).filter(|_| byte == b'%');
+        match (escaped, byte) {
+            (Some((high, low)), _) => decoded.push(high << 4 | low),
+            (None, b'+') => decoded.push(b' '),
+            (None, byte) => decoded.push(byte),
+        }
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    decoded.retain(|&byte| byte != 0);
+    let name = std::str::from_utf8(decoded.trim_ascii()).ok()?;
+    changes_the_method(name).then(|| name.to_owned())
+}
+
+fn without_nuls(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.contains(&0) {
+        return bytes.iter().copied().filter(|&byte| byte != 0).collect();
+    }
+    Cow::Borrowed(bytes)
+}
+
+/// Where these few bytes stand first.
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
 }
 
 /// Looks for keys that stand twice in one object, at any depth; every number is let through.
@@ -221,19 +338,10 @@ impl Reading {
 
     fn form(&mut self, text: &str) {
         self.kind = Kind::Form;
-        match Query::read(text.as_bytes()) {
-            Ok(form) => {
-                self.parsed = true;
-                self.method_override =
-                    form.pairs().iter().map(|(name, _)| name).find(|name| changes_the_method(name)).cloned();
-            }
-            Err(_) => {
-                self.parsed = false;
-                // Broken escapes hide nothing from a framework that mends them.
-                self.method_override =
-                    text.to_ascii_lowercase().contains("_method=").then(|| "_method".to_owned());
-            }
-        }
+        let Ok(form) = Query::read(text.as_bytes()) else { return };
+        self.parsed = true;
+        let field = form.pairs().iter().map(|(name, _)| name).find(|name| changes_the_method(name));
+        self.method_override = self.method_override.take().or_else(|| field.cloned());
     }
 
     /// Text that is not announced as JSON may be read as JSON all the same.

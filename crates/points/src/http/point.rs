@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::action::{Level, Point, Target};
@@ -25,6 +26,9 @@ use super::refusal::Refusal;
 use super::reply::{self, Body, BoxError, Problem};
 use super::table::RouteTable;
 use super::{hold, run};
+
+/// How long a body that is read whole may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The HTTP enforcement point.
 pub struct HttpPoint {
@@ -277,7 +281,12 @@ async fn read_whole(body: Incoming, limit: u64) -> Result<Bytes, Problem> {
         return Ok(Bytes::new());
     }
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    match Limited::new(body, most).collect().await {
+    let reading = Limited::new(body, most).collect();
+    let Ok(read) = tokio::time::timeout(BODY_PATIENCE, reading).await else {
+        let why = format!("the body took longer than {} s", BODY_PATIENCE.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", why));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::refusal(&Refusal::BodyTooLarge(limit))),
         Err(error) => Err(Problem::new(StatusCode::BAD_REQUEST, "body-broke-off", error.to_string())),

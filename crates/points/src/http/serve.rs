@@ -5,11 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,25 +17,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use crate::server::{self, ACCEPT_PAUSE, DRAIN_PATIENCE};
+
 use super::forward::Pool;
 use super::point::{HttpPoint, Shared};
 use super::reply::{Body, Problem};
 
-/// The most connections at once; more wait to be accepted.
-const CONNECTIONS_LIMIT: usize = 32_768;
-/// How long a client may take to send a request's head.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long open connections get when the point stops.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(25);
-/// The most streams of one HTTP/2 connection at once.
-const STREAMS_LIMIT: u32 = 256;
-/// The largest head of a request, in bytes: the first line and all headers.
-const HEAD_LIMIT_BYTES: usize = 128 << 10;
-/// The pause after the system refused a connection (too many open files, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// Why the point cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -75,6 +62,7 @@ impl HttpPoint {
         self,
         listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
+        connections: usize,
         stop: impl Future<Output = ()> + Send,
     ) {
         let workers = match workers(&self.shared) {
@@ -86,7 +74,7 @@ impl HttpPoint {
         };
         let mut workers = workers.iter().cycle();
         let acceptor = tls.map(TlsAcceptor::from);
-        let places = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
+        let places = Arc::new(Semaphore::new(connections));
         let graceful = GracefulShutdown::new();
         tokio::pin!(stop);
         loop {
@@ -161,24 +149,11 @@ async fn converse<S>(worker: Worker, stream: S, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request: Request<Incoming>| {
+    server::converse(stream, watcher, move |request| {
         let worker = worker.clone();
-        async move { Ok::<_, std::convert::Infallible>(worker.shared.handle(&worker.pool, request).await) }
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(HEAD_LIMIT_BYTES)
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_LIMIT)
-        .max_header_list_size(u32::try_from(HEAD_LIMIT_BYTES).unwrap_or(u32::MAX));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended badly");
-    }
+        async move { worker.shared.handle(&worker.pool, request).await }
+    })
+    .await;
 }
 
 /// Joins both sides of an upgraded connection, once each has switched.

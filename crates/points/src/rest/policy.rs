@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::digest::Digest;
-use domain::directory::DirectoryEvent;
+use domain::directory::{Directory, DirectoryEvent};
 use gateway::policy::{LoadError, PolicySet, Severity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -83,6 +83,9 @@ pub struct PolicyFinding {
     pub message: String,
 }
 
+/// The most findings that one answer carries.
+const FINDINGS_LIMIT: usize = 50;
+
 impl From<&LoadError> for PolicyFinding {
     fn from(error: &LoadError) -> Self {
         let LoadError { line, column, rule, message, help } = error;
@@ -100,15 +103,19 @@ impl From<&LoadError> for PolicyFinding {
 )]
 async fn check(
     State(app): State<App>,
-    _human: HumanCaller,
+    HumanCaller(human): HumanCaller,
     StrictJson(request): StrictJson<PolicyRequest>,
-) -> Json<PolicyFindings> {
-    Json(match PolicySet::load(&request.text) {
-        Err(errors) => {
-            PolicyFindings { loads: false, findings: errors.iter().map(PolicyFinding::from).collect() }
-        }
+) -> Result<Json<PolicyFindings>, Problem> {
+    app.gateway.require_admin(&human)?;
+    let directory = app.gateway.directory();
+    Ok(Json(app.gateway.hard_work(move || findings(&request.text, &directory)).await?))
+}
+
+fn findings(text: &str, directory: &Directory) -> PolicyFindings {
+    match PolicySet::load(text) {
+        Err(errors) => PolicyFindings { loads: false, findings: shown(&errors) },
         Ok(set) => {
-            let findings = set.check(&app.gateway.directory()).into_iter().map(|finding| PolicyFinding {
+            let findings = set.check(directory).into_iter().map(|finding| PolicyFinding {
                 severity: match finding.severity {
                     Severity::Error => "error".to_owned(),
                     Severity::Warning => "warning".to_owned(),
@@ -119,9 +126,14 @@ async fn check(
                 column: None,
                 message: finding.message,
             });
-            PolicyFindings { loads: true, findings: findings.collect() }
+            PolicyFindings { loads: true, findings: findings.take(FINDINGS_LIMIT).collect() }
         }
-    })
+    }
+}
+
+/// The first errors; who has mended those asks again.
+fn shown(errors: &[LoadError]) -> Vec<PolicyFinding> {
+    errors.iter().take(FINDINGS_LIMIT).map(PolicyFinding::from).collect()
 }
 
 /// Propose a policy set.
@@ -140,11 +152,12 @@ async fn apply(
     HumanCaller(human): HumanCaller,
     StrictJson(request): StrictJson<PolicyRequest>,
 ) -> Result<Proposal, Problem> {
-    if let Err(errors) = PolicySet::load(&request.text) {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let findings: Vec<_> = errors.iter().map(PolicyFinding::from).collect();
+    app.gateway.require_admin(&human)?;
+    let text = request.text.clone();
+    if let Err(errors) = app.gateway.hard_work(move || PolicySet::load(&text)).await? {
+        let lines: Vec<_> = errors.iter().take(FINDINGS_LIMIT).map(ToString::to_string).collect();
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-policy", lines.join("\n"));
-        return Err(problem.with("findings", serde_json::to_value(findings).unwrap_or_default()));
+        return Err(problem.with("findings", serde_json::to_value(shown(&errors)).unwrap_or_default()));
     }
     propose(&app, &human, DirectoryEvent::PolicyApplied { text: request.text }).await
 }

@@ -1,6 +1,8 @@
 //! Routes: what stands behind the HTTP proxy. The document's shape is the proxy's; whoever wires the
 //! gateway hands us its reader.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -99,8 +101,10 @@ async fn set(
     StrictJson(document): StrictJson<Map<String, Value>>,
 ) -> Result<Proposal, Problem> {
     let text = Value::Object(document).to_string();
-    let document = (app.check_route)(&name, &text)
-        .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-route", why))?;
+    app.gateway.require_admin(&human)?;
+    let (check, of) = (Arc::clone(&app.check_route), name.clone());
+    let checked = app.gateway.hard_work(move || check(&of, &text)).await?;
+    let document = checked.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-route", why))?;
     propose(&app, &human, DirectoryEvent::RouteSet { name, document }).await
 }
 

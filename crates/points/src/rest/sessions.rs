@@ -275,12 +275,12 @@ pub struct CliLogin {
 /// Begin the command line's sign-in. It waits ten minutes for its human.
 #[utoipa::path(
     post, path = "/cli-logins", tag = "sessions", operation_id = "beginCliLogin",
-    responses((status = 200, description = "Show the code, open the URL, poll", body = CliLogin)),
+    responses((status = 200, description = "Show the code, open the URL at which its human types it, poll", body = CliLogin)),
     security(())
 )]
 async fn begin_cli(State(app): State<App>) -> Result<Json<CliLogin>, Problem> {
     let (secret, code) = app.gateway.begin_cli_login().await?;
-    let url = format!("{}/cli?code={code}", app.gateway.settings().public_url);
+    let url = format!("{}/cli", app.gateway.settings().public_url);
     Ok(Json(CliLogin { secret, code, url }))
 }
 

@@ -121,6 +121,15 @@ impl Scribe {
         if let Some(why) = &self.health.stopped {
             return Err(Failure::Stopped(why.clone()));
         }
+        // Without the anchor an old backup would pass, so nothing is written until it can be kept again. A full
+        // disk or a want of descriptors passes: it is no reason to stop for good.
+        if self.health.anchor_failures >= FAILURES_LIMIT {
+            let kept = self.anchor.keep(&self.log.note);
+            self.check_anchor(kept);
+            if self.health.anchor_failures >= FAILURES_LIMIT {
+                return Err(Failure::Failed("the anchor cannot be written".to_owned()));
+            }
+        }
         let news = match self.attempt(queue, jobs) {
             Ok(news) => news,
             Err(Trouble::Before(error)) => return Err(self.roll_back(&error)),
@@ -258,10 +267,7 @@ impl Scribe {
             return;
         };
         tracing::error!(%error, "the anchor was not kept");
-        self.health.anchor_failures += 1;
-        if self.health.anchor_failures >= FAILURES_LIMIT {
-            self.stop(&format!("the anchor cannot be written: {error}"));
-        }
+        self.health.anchor_failures = self.health.anchor_failures.saturating_add(1);
     }
 
     /// How long until something is to be done without being asked.

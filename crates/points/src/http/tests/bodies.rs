@@ -97,6 +97,87 @@ fn no_field_changes_the_method() {
     assert_eq!(body("", form, "method=DELETE"), "http.post parsed=Bool(true)");
 }
 
+fn utf16(text: &str) -> Vec<u8> {
+    std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+}
+
+fn overriding(content_type: &str, body: impl AsRef<[u8]>) -> bool {
+    let content_type = Some(content_type).filter(|text| !text.is_empty());
+    read(content_type, None, body.as_ref()).method_override.is_some()
+}
+
+#[test]
+fn no_field_changes_the_method_by_being_hard_to_read() {
+    let form = "application/x-www-form-urlencoded";
+    for text in [
+        "%5Fmethod=DELETE&x=%",
+        "x=%&%5fmethod=DELETE",
+        "x=1;+_Method+=DELETE&y=%",
+        "x=%&X-HTTP%2dMethod=PUT",
+    ] {
+        assert!(overriding(form, text), "{text}");
+    }
+    assert!(overriding(form, b"_method=DELETE&x=\xff"));
+    let sixteen = format!("{form}; charset=utf-16");
+    assert!(overriding(&sixteen, utf16("_method=DELETE")));
+    assert!(overriding(&sixteen, utf16("a=1&%5fmethod=DELETE")));
+    assert!(overriding(&format!("{form}; charset=latin1"), "a=1&_method=DELETE"));
+    for content_type in ["", "text/plain", "application/octet-stream", "image/png", "application/graphql"] {
+        assert!(overriding(content_type, "_method=DELETE"), "{content_type}");
+        assert!(overriding(content_type, "a=1&x-http-method-override=DELETE"), "{content_type}");
+    }
+    // Read as a form, which is what Rack does without a type, this is more than JSON.
+    assert!(overriding("", r#"{"a":"&_method=DELETE&"}"#));
+    assert!(overriding("application/json", "_method=DELETE"));
+    assert!(read(Some(form), Some("gzip"), b"_method=DELETE").method_override.is_some());
+
+    assert_eq!(body("", "POST /x", "_method=DELETE"), "400 method-override");
+    let broken = "POST /x\nContent-Type: application/x-www-form-urlencoded";
+    assert_eq!(body("", broken, "%5Fmethod=DELETE&x=%"), "400 method-override");
+}
+
+#[test]
+fn no_part_changes_the_method() {
+    let multipart = "multipart/form-data; boundary=x";
+    let part = |header: &str| format!("--x\r\n{header}\r\n\r\nDELETE\r\n--x--\r\n");
+    for header in [
+        r#"Content-Disposition: form-data; name="_method""#,
+        "content-disposition:form-data;NAME=_METHOD",
+        "Content-Disposition: form-data; name = '_method' ; a=b",
+        "Content-Disposition: form-data;\r\n\tname=\"X-HTTP-Method-Override\"",
+        r#"Content-Disposition: form-data; name="\_me\thod""#,
+        "Content-Disposition: form-data; name*=utf-8''%5Fmethod",
+        r#"Content-Disposition: form-data; filename="f"; name="%5fmethod""#,
+        "Content-ID: _method",
+    ] {
+        assert!(overriding(multipart, part(header)), "{header}");
+        assert!(overriding(multipart, utf16(&part(header))), "{header}");
+    }
+    let text = part(r#"Content-Disposition: form-data; name="_method""#);
+    assert_eq!(
+        body("", "POST /x\nContent-Type: multipart/form-data; boundary=x", &text),
+        "400 method-override"
+    );
+}
+
+#[test]
+fn what_only_mentions_a_method_passes() {
+    let prose = "The field _method=DELETE (or \"_method\") & friends change the method.";
+    for content_type in ["text/plain", "", "application/octet-stream", "multipart/mixed; boundary=x"] {
+        assert!(!overriding(content_type, prose), "{content_type}");
+    }
+    assert_eq!(body("", "POST /x\nContent-Type: text/plain", prose), "http.post parsed=Bool(true)");
+    let json = "POST /x\nContent-Type: application/json";
+    for text in [r#"{"_method":"DELETE"}"#, r#"{"a":"&_method=DELETE"}"#] {
+        assert_eq!(body("", json, text), "http.post parsed=Bool(true)", "{text}");
+    }
+    assert_eq!(body("", "POST /x", r#"{"_method":"DELETE"}"#), "http.post parsed=Bool(true)");
+    assert!(!overriding("image/png", b"\x89PNG\r\n\x1a\n;_method=DELETE\xff"));
+    let page =
+        "--x\r\nContent-Disposition: form-data; name=\"page\"\r\n\r\n<input name=\"_method\">\r\n--x--";
+    assert!(!overriding("multipart/form-data; boundary=x", page));
+}
+
 #[test]
 fn a_body_that_streams_is_never_parsed() {
     let understood = ok("opaque = true", "POST /x").unread_body();
@@ -208,7 +289,7 @@ fn graphql_tokens_hide_no_operation() {
 
 proptest! {
     #[test]
-    fn any_body_is_read(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in "(application/json|text/plain|application/graphql|)") {
+    fn any_body_is_read(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in "(application/json|text/plain|application/graphql|multipart/form-data|application/x-www-form-urlencoded|)") {
         let _ = read(Some(&kind), None, &bytes);
     }
 
