@@ -68,12 +68,16 @@ async fn policy_comes_to_deny_what_waits_and_what_was_approved() {
     }
 }
 
-/// **Authority**, "Policy edited while pending": it becomes a permit; nobody needs to be asked any more.
+/// **Authority**, "Policy edited while pending": it becomes a permit, and what people were asked about stays theirs
+/// to decide. A policy that is loosened must not be a way round those who were asked.
 #[tokio::test]
-async fn policy_comes_to_permit_what_waits() {
+async fn policy_comes_to_permit_and_what_waits_still_waits() {
     let house = House::usual(&held_by("dba:1")).await;
     let held = house.held(&Call::delete("orders").though_gone()).await;
     house.apply(PERMIT).await;
+    house.never_runs(held.id).await;
+    assert_eq!(house.state(held.id).await, "pending");
+    house.approve("bob", held.id).await.unwrap();
     house.until(held.id, "finished").await;
     assert_eq!(house.runner.runs(), 1);
 }

@@ -58,6 +58,32 @@ async fn an_invited_persons_key_is_looked_at_by_another_administrator() {
     house.human("gil").await;
 }
 
+/// **Authority**, "One human, two accounts": a leftover invitation puts no second key on anybody.
+#[tokio::test]
+async fn a_leftover_invitation_is_void_once_its_person_has_a_passkey() {
+    let mut house = House::usual(PERMIT).await;
+    let gil = house.arrives("gil", &["dba"]).await;
+    let ada = house.human("ada").await;
+    let spent = house.gateway.invite(&ada, gil).await.unwrap();
+    let leftover = house.gateway.invite(&ada, gil).await.unwrap();
+    let begun = house.gateway.begin_enrolment(token(&leftover)).await.unwrap();
+
+    let options = house.gateway.begin_enrolment(token(&spent)).await.unwrap();
+    let answer = house.passkey("gil").create(&options);
+    let Enrolment::Held(held) =
+        house.gateway.finish_enrolment(token(&spent), "phone", &answer).await.unwrap()
+    else {
+        panic!("one administrator was enough");
+    };
+    house.approve("dan", held.id).await.unwrap();
+    house.until(held.id, "finished").await;
+
+    let adas = SoftPasskey::new(77).create(&begun);
+    assert!(house.gateway.finish_enrolment(token(&leftover), "not gil's", &adas).await.is_err());
+    assert!(house.gateway.begin_enrolment(token(&leftover)).await.is_err());
+    assert_eq!(house.store().directory().person(gil).unwrap().keys.len(), 1);
+}
+
 #[tokio::test]
 async fn an_invite_is_for_somebody_without_a_passkey_and_lapses() {
     let mut house = House::usual(PERMIT).await;

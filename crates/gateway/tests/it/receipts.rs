@@ -98,6 +98,8 @@ async fn of_one_that_policy_came_to_deny_permit_or_ask_more_for() {
     assert_eq!(shown(&house, more).await.state, State::Finished);
 
     house.apply(PERMIT).await;
+    house.approve("bob", permitted).await.unwrap();
+    house.approve("cyd", permitted).await.unwrap();
     house.until(permitted, "finished").await;
     assert_eq!(shown(&house, permitted).await.state, State::Finished);
 }
