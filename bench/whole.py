@@ -63,7 +63,8 @@ def quantile(values, q):
 
 
 def main():
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     target = Target()
     house = House('[log]\nlevel = "warn"\n').start()
     rows = []

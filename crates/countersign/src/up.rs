@@ -63,11 +63,11 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     // As many descriptors as the system gives, and never so many connections that none is left for the log.
     let open_files =
         rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
-    let connections = points::server::connections(open_files, 2);
-    let serving_http = tokio::spawn(point.serve(http, tls, connections, wait_for(stopped.clone())));
+    let (agents, people) =
+        (points::server::connections(open_files, 55), points::server::connections(open_files, 10));
+    let serving_http = tokio::spawn(point.serve(http, tls, agents, wait_for(stopped.clone())));
     let app = router(gateway, metrics);
-    let serving_console =
-        tokio::spawn(points::server::serve_router(console, app, connections, wait_for(stopped)));
+    let serving_console = tokio::spawn(points::server::serve_router(console, app, people, wait_for(stopped)));
 
     welcome(&config, gateway, &options.admin).await?;
     asked_to_stop().await?;

@@ -35,13 +35,12 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long open connections get when a listener stops.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(25);
 
-/// How many connections one of `listeners` listeners may have, with `open_files` descriptors for the process. A held
-/// call has one, and a call under way has another to its upstream.
+/// How many connections a listener may have that gets `percent` of the `open_files` descriptors of the process. What
+/// is left over is for calls under way, each of which has a connection to its upstream too.
 #[must_use]
-pub fn connections(open_files: u64, listeners: usize) -> usize {
-    let files = usize::try_from(open_files).unwrap_or(usize::MAX);
-    let share = files.saturating_sub(DESCRIPTORS_RESERVED) / listeners.saturating_mul(2).max(1);
-    share.clamp(16, CONNECTIONS_LIMIT)
+pub fn connections(open_files: u64, percent: usize) -> usize {
+    let files = usize::try_from(open_files).unwrap_or(usize::MAX).saturating_sub(DESCRIPTORS_RESERVED);
+    (files / 100).saturating_mul(percent).clamp(16, CONNECTIONS_LIMIT)
 }
 
 /// Carries one connection to its end. A client that has sent no whole head in [`HEAD_PATIENCE`] is hung up on.
