@@ -40,7 +40,8 @@ def run(house, who, token, cases, left_out):
         command += ["--exclude-operation-id", operation]
     if token:
         command += ["--header", f"Authorization: Bearer {token}"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}, timeout=1500)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=house.folder,
+                          env={**os.environ, "NO_COLOR": "1"}, timeout=1500)
     if done.returncode != 0:
         print(done.stdout[-12000:] + done.stderr[-2000:], flush=True)
     found = re.search(r"(\d+) passed", done.stdout)
