@@ -1,0 +1,1 @@
+//! The log in public: tiles published and served, checkpoints cosigned by witnesses, and a witness for others.
