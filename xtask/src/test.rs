@@ -50,6 +50,11 @@ const SUITES: &[Step] = &[
         run: |root| run::script(root, "tests/http/rabbitmq.py", &[], SUITE_LIMIT),
     },
     Step {
+        name: "raw",
+        needs: &[PYTHON],
+        run: |root| run::script(root, "tests/http/raw.py", &[], SUITE_LIMIT),
+    },
+    Step {
         name: "console",
         needs: &[Need::Apt(&["chromium"]), Need::Npm(&[("playwright-core", "1.65.1")])],
         run: |root| run::script(root, "tests/console/console.mjs", &[], SUITE_LIMIT),
