@@ -23,7 +23,7 @@ forbid (principal, action in Action::"destroy", resource);
 # Left out for the person: what ends the session that the run lives by. Endless streams and the
 # long-poll have tests of their own.
 ENDS_THE_SESSION = ["logout"]
-STREAMS = ["followApproval", "followInbox", "waitForApproval"]
+STREAMS = ["followApproval", "followInbox", "waitForApproval", "followTrail"]
 # `positive_data_acceptance`: most operations name things that must exist, and a made-up id is rightly refused.
 # `ignored_auth` is asked by the run without a credential.
 LEFT_OUT = "positive_data_acceptance,use_after_free,ensure_resource_availability,object_level_authorization"

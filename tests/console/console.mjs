@@ -192,7 +192,7 @@ async function main() {
       await shot(ada, "inbox-empty");
     });
 
-    await check("a second person enrols by an invitation", async () => {
+    await check("a second person enrols by an invitation, and the administrator signs for the key", async () => {
       const added = await api(ada, "POST", "/v1/people", { name: "Rita Reviewer" });
       assert.ok(added.status < 300, JSON.stringify(added));
       const { body } = await api(ada, "GET", "/v1/people");
@@ -201,7 +201,24 @@ async function main() {
       assert.ok(joined.status < 300, JSON.stringify(joined));
       const invite = await api(ada, "POST", `/v1/people/${id}/invite`, {});
       assert.ok(invite.status < 300, JSON.stringify(invite));
-      await enrol(rita, invite.body.url);
+      await rita.page.goto(invite.body.url);
+      await rita.page.fill("#label", "Rita's key");
+      await rita.page.click("#enrol button[type=submit], #enrol button");
+      await rita.page.waitForSelector("#held:not([hidden])", { timeout: 15000 });
+      const fingerprint = await rita.page.textContent("#held-key");
+      assert.match(fingerprint, /^SHA256:[A-Za-z0-9+/]{43}$/);
+      await shot(rita, "enrol-held");
+      const request = await rita.page.getAttribute("#held-link", "href");
+      // Ada signs for exactly this key, in the console; then it signs Rita in.
+      await ada.page.goto(`${house.url}${request}`);
+      const shown = await ada.page.innerText("#request");
+      for (const part of [fingerprint, "Rita's key", "separation: none"]) assert.ok(shown.includes(part), `no ${part}`);
+      await shot(ada, "enrol-request");
+      await approveHere(ada);
+      await until("Rita's key stands", async () => (await api(ada, "GET", `/v1${request}`)).body.state === "finished");
+      await rita.page.goto(`${house.url}/login`);
+      await rita.page.click("#login button");
+      await rita.page.waitForURL((url) => url.pathname === "/", { timeout: 15000 });
       const me = await api(ada, "GET", "/v1/me");
       const sponsor = body.people.find((row) => row.name === "Ada Admin").id;
       assert.ok(me.status === 200);
@@ -246,6 +263,22 @@ async function main() {
       await until("the outcome on the page", async () => /204|succeeded|ran/i.test(await rita.page.innerText("[data-live=stage]")));
       assert.equal(await rita.page.locator("#approve").count(), 0, "the buttons must be gone");
       await shot(rita, "request-done");
+    });
+
+    await check("what is masked is shown to a reviewer who asks for it, and then approved", async () => {
+      const card = "4111 1111 1111 1111";
+      const before = target.removed.length;
+      const answer = agent.call("DELETE", "/orders/16", JSON.stringify({ card }), { "content-type": "application/json" });
+      await openHeld(rita, "orders/16");
+      assert.ok(!(await rita.page.content()).includes("4111"), "the page must not hold what it masks");
+      assert.match(await rita.page.innerText("#request"), /masked: card …1111/);
+      await rita.page.click("#masked [data-do=reveal][data-field='http.body']");
+      await until("the field as it is", async () => (await rita.page.innerText("#masked")).includes(card));
+      await shot(rita, "revealed");
+      await approveHere(rita);
+      assert.equal((await answer).status, 204);
+      assert.equal(target.removed.length, before + 1);
+      target.removed.pop();
     });
 
     await check("the sponsor sees why they cannot approve", async () => {
@@ -309,8 +342,33 @@ async function main() {
       await rita.page.waitForURL(/\/approvals\//, { timeout: 5000 });
     });
 
+    await check("the trail is searched, narrowed, and keeps itself current", async () => {
+      await ada.page.goto(`${house.url}/trail?q=${encodeURIComponent('target:orders kind:outcome')}`);
+      await ada.page.locator("#trail-list .row").nth(1).waitFor({ timeout: 15000 });
+      await noSidewaysScroll(ada.page);
+      await shot(ada, "trail");
+      const rows = () => ada.page.locator("#trail-list .row").count();
+      const before = await rows();
+      const answer = agent.call("GET", "/orders/31");
+      assert.equal((await answer).status, 200);
+      await until("a new outcome without a reload", async () => (await rows()) > before);
+      await ada.page.keyboard.press("/");
+      assert.equal(await ada.page.evaluate(() => document.activeElement.id), "q");
+      await ada.page.fill("#q", "agent:deploy-bot duplicate");
+      await ada.page.keyboard.press("Enter");
+      await ada.page.waitForURL(/duplicate/);
+      await ada.page.locator("#trail-list .row", { hasText: "duplicate" }).first().waitFor();
+      await ada.page.locator("#trail-list .row a").first().click();
+      await ada.page.waitForURL(/\/approvals\//);
+      await ada.page.goto(`${house.url}/trail?q=${encodeURIComponent("orders foo:bar")}`);
+      assert.equal(await ada.page.innerText("mark.broken"), "foo:bar");
+      await rita.page.goto(`${house.url}/trail`);
+      assert.match(await rita.page.innerText("body"), /administrators/);
+      troubles.splice(0, troubles.length, ...troubles.filter((one) => !/\/trail$/.test(one)));
+    });
+
     await check("pages for administrators show and fit", async () => {
-      for (const path of ["/people", "/agents", "/routes", "/policy", "/activity"]) {
+      for (const path of ["/people", "/agents", "/routes", "/policy", "/trail", "/activity"]) {
         const answer = await ada.page.goto(house.url + path);
         assert.equal(answer.status(), 200, path);
         await noSidewaysScroll(ada.page);

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -128,10 +129,12 @@ class Human:
     """A person with a passkey and a browser's cookie."""
 
     def __init__(self, house):
-        self.house, self.passkey, self.cookie = house, Passkey(house.url), None
+        self.house, self.passkey, self.cookie = house, Passkey(house.public_url), None
+        # The request in which an administrator signs for a new key.
+        self.waits = None
 
     def call(self, method, path, body=None, **more):
-        headers = {"Origin": self.house.url, **more}
+        headers = {"Origin": self.house.public_url, **more}
         if self.cookie:
             headers["Cookie"] = self.cookie
         data = None
@@ -147,7 +150,8 @@ class Human:
         invite = link.split("#", 1)[1]
         options = self.call("POST", "/v1/enrolment/options", {"invite": invite}).expect(200).json()
         body = {"invite": invite, "label": label, "credential": self.passkey.create(options)}
-        self.call("POST", "/v1/enrolment", body).expect(200, 201, 202)
+        answer = self.call("POST", "/v1/enrolment", body).expect(200, 202).json()
+        self.waits = answer.get("id")
         return self
 
     def login(self):
@@ -211,7 +215,7 @@ class Agent:
     def assertion(self, **claims):
         now = int(time.time())
         name = f"agent:{self.id}"
-        body = {"iss": name, "sub": name, "aud": f"{self.house.url}/v1/token", "iat": now, "exp": now + 120,
+        body = {"iss": name, "sub": name, "aud": f"{self.house.public_url}/v1/token", "iat": now, "exp": now + 120,
                 "jti": str(uuid.uuid4()), **claims}
         head = b64(json.dumps({"alg": "EdDSA", "typ": "JWT"}).encode())
         signed = f"{head}.{b64(json.dumps(body).encode())}"
@@ -243,28 +247,43 @@ class Agent:
 
 
 class House:
-    """One gateway in a folder of its own."""
+    """One gateway in a folder of its own.
 
-    def __init__(self, config="", folder=None, env=None):
+    One that stands `beside` another shares its store: it has the same keys and public address, a copy of its anchor, and
+    its own addresses. `within` is a network namespace to run in, and `address` this machine's name there.
+    """
+
+    def __init__(self, config="", folder=None, env=None, beside=None, within=None, address="localhost"):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="countersign-test-"))
         self.port, self.http_port = free_port(), free_port()
-        self.url, self.http_url = f"http://localhost:{self.port}", f"http://127.0.0.1:{self.http_port}"
+        listen = "127.0.0.1" if address == "localhost" else address
+        self.url, self.http_url = f"http://{address}:{self.port}", f"http://{listen}:{self.http_port}"
+        self.public_url = beside.public_url if beside else self.url
+        self.within = within
+        if beside:
+            shutil.copytree(beside.folder / "countersign-keys", self.folder / "countersign-keys")
+            (self.folder / "countersign-data").mkdir(mode=0o700)
+            shutil.copy(beside.folder / "countersign-data" / "last-checkpoint", self.folder / "countersign-data")
         self.env = {**os.environ, **(env or {})}
         self.process, self.link, self.admin = None, None, None
         (self.folder / "countersign.toml").write_text(
-            f'public_url = "{self.url}"\n[listen]\nconsole = "127.0.0.1:{self.port}"\n'
-            f'http = "127.0.0.1:{self.http_port}"\n{config}'
+            f'public_url = "{self.public_url}"\n[listen]\nconsole = "{listen}:{self.port}"\n'
+            f'http = "{listen}:{self.http_port}"\n{config}'
         )
 
     @property
     def binary(self):
         return os.environ.get("COUNTERSIGN_BIN") or str(ROOT / "target" / "debug" / "countersign")
 
+    @property
+    def command(self):
+        return ["ip", "netns", "exec", self.within, self.binary] if self.within else [self.binary]
+
     def start(self):
         out = open(self.folder / "stdout.log", "ab")
         err = open(self.folder / "stderr.log", "ab")
         self.process = subprocess.Popen(
-            [self.binary, "--config", str(self.folder / "countersign.toml"), "up"],
+            [*self.command, "--config", str(self.folder / "countersign.toml"), "up"],
             stdout=out, stderr=err, env=self.env,
         )
         end = time.monotonic() + READY_SECONDS
@@ -301,19 +320,24 @@ class House:
         for group in groups:
             self.settle(self.admin.call("PUT", f"/v1/groups/{group}/members/{person}", {}), approver)
         link = self.admin.call("POST", f"/v1/people/{person}/invite", {}).expect(200, 201).json()["url"]
-        return Human(self).enrol(link)
+        human = Human(self).enrol(link)
+        self.sign_for(human.waits, approver or self.admin)
+        return human.login()
 
     def settle(self, answer, approver=None):
         answer.expect(200, 201, 202)
         if answer.status == 202:
             assert approver is not None, f"held, and nobody to approve: {answer.body!r}"
-            held = answer.json()["id"]
-            approver.approve(held).expect(200)
-            end = time.monotonic() + 20
-            while self.admin.approval(held)["state"] != "finished":
-                assert time.monotonic() < end, "an approved change was not applied"
-                time.sleep(0.02)
+            self.sign_for(answer.json()["id"], approver)
         return answer
+
+    def sign_for(self, held, approver):
+        """Approves a change of the deployment, and waits until it stands."""
+        approver.approve(held).expect(200)
+        end = time.monotonic() + 20
+        while self.admin.approval(held)["state"] != "finished":
+            assert time.monotonic() < end, "an approved change was not applied"
+            time.sleep(0.02)
 
     def add_agent(self, name="agent", sponsor=None, approver=None):
         agent = Agent(self)

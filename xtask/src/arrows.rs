@@ -78,6 +78,7 @@ pub(crate) fn arrows(root: &Path) -> Result<Tally> {
         ("no file of Rust is too long", each(length)),
         ("no path of a machine", each(machine_paths)),
         ("nothing is left unfinished", each(unfinished)),
+        ("every known bypass has its tests", bypasses(&files)),
     ];
     let mut tally = Tally::default();
     for (rule, broken) in rules {
@@ -238,6 +239,37 @@ fn unfinished(file: &File) -> Vec<String> {
             Token::Word(_) | Token::Mark(_) | Token::Path => None,
         })
         .collect()
+}
+
+/// Where the known bypasses stand, each with the names of its tests.
+const BYPASSES: &str = "docs/bypasses.md";
+
+/// Every row of a table of bypasses names tests, and each of them stands in a file of tests: a function of Rust or
+/// Python of that name, or a check of the console's suite in those words.
+fn bypasses(files: &[File]) -> Vec<String> {
+    let Some(table) = files.iter().find(|file| file.path == BYPASSES) else {
+        return vec![format!("{BYPASSES} is not there")];
+    };
+    let sources: Vec<&File> = files
+        .iter()
+        .filter(|file| [".rs", ".py", ".mjs"].iter().any(|end| file.path.ends_with(end)))
+        .collect();
+    let stands = |name: &str| {
+        let forms = [format!("fn {name}("), format!("def {name}("), format!("check(\"{name}\"")];
+        sources.iter().any(|file| forms.iter().any(|form| file.text.contains(form)))
+    };
+    let mut broken = Vec::new();
+    for (line, row) in (1..).zip(table.text.lines()).filter(|(_, row)| row.starts_with("| ")) {
+        let Some(tests) = row.trim_end_matches([' ', '|']).rsplit('|').next() else { continue };
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && tests.trim() != "tests" {
+            broken.push(format!("{BYPASSES}:{line} names no test"));
+        }
+        let gone = names.iter().filter(|name| !stands(name));
+        broken
+            .extend(gone.map(|name| format!("{BYPASSES}:{line} names `{name}`, and there is no such test")));
+    }
+    broken
 }
 
 /// Every path in a file that begins at `crate`, `super` or `self`, from the crate's root, with the

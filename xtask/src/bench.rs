@@ -31,6 +31,15 @@ pub(crate) const ROWS: &[Step] = &[
         },
     },
     Step {
+        name: "search",
+        needs: &[],
+        run: |root| {
+            let sizes = ["10000", "1000000", "10000000"];
+            let bench = ["bench", "--package", "search", "--bench", "search", "--"];
+            run::cargo(root, &[bench.as_slice(), sizes.as_slice()].concat())
+        },
+    },
+    Step {
         name: "proxy",
         needs: &[PYTHON, Need::Apt(&["nginx-light", "haproxy", "wrk"])],
         run: |root| whole(root, "bench/proxy.py"),

@@ -26,8 +26,13 @@ pub(crate) enum Need {
     Pip(&'static [(&'static str, &'static str)]),
     /// npm packages, name and version, into `.tools/node`.
     Npm(&'static [(&'static str, &'static str)]),
+    /// A command built by Go, its package's path and its module's version, into `.tools/go`.
+    GoTool(&'static str, &'static str),
     /// A command built by cargo, name and version, into `.tools/cargo`.
     CargoTool(&'static str, &'static str),
+    /// The Go toolchain, in whatever version is here or Debian has. A script that builds modules pins
+    /// them in its own `go.mod` and `go.sum`.
+    Go,
 }
 
 /// Sees to it that the need is met; does nothing if it is.
@@ -42,8 +47,12 @@ pub(crate) fn need(root: &Path, need: &Need) -> Result<()> {
             npm(root, name, version)
                 .with_context(|| format!("cannot install the npm package {name} {version}"))
         }),
+        Need::GoTool(package, version) => go_tool(root, package, version)
+            .with_context(|| format!("cannot install the Go tool {package} {version}")),
         Need::CargoTool(name, version) => cargo_tool(root, name, version)
             .with_context(|| format!("cannot install the cargo tool {name} {version}")),
+        Need::Go if said(Command::new("go").arg("version")).is_some() => Ok(()),
+        Need::Go => apt(&["golang-go"]),
     }
 }
 
@@ -143,6 +152,27 @@ fn npm(root: &Path, name: &str, version: &str) -> Result<()> {
     Ok(())
 }
 
+fn go_tool(root: &Path, package: &str, version: &str) -> Result<()> {
+    need(root, &Need::Go)?;
+    let folder = root.join(".tools/go/bin");
+    let name = package.rsplit('/').next().unwrap_or(package);
+    let built = said(Command::new("go").args(["version", "-m"]).arg(folder.join(name)));
+    if built.is_some_and(|words| is_go_tool(&words, version)) {
+        return Ok(());
+    }
+    println!("building {package} {version}, once: this takes minutes");
+    let mut command = Command::new("go");
+    command.env("GOBIN", folder).args(["install", &format!("{package}@{version}")]);
+    ensure!(install(command)?, "`go install {package}@{version}` failed: its output says why");
+    Ok(())
+}
+
+/// Whether what Go says of a binary names this version of its module.
+fn is_go_tool(words: &str, version: &str) -> bool {
+    let mut lines = words.lines().map(str::split_whitespace);
+    lines.any(|mut words| words.next() == Some("mod") && words.nth(1) == Some(version))
+}
+
 fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
     let folder = root.join(".tools/cargo");
     let installed = fs::read_to_string(folder.join(".crates.toml")).unwrap_or_default();
@@ -186,6 +216,14 @@ fn said(command: &mut Command) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_go_tool_is_there_only_in_its_version() {
+        let words = "gw: go1.26\n\tpath\tx.example/gw/cmd/gw\n\tmod\tx.example/gw\tv1.0.1\th1:abc=\n\tdep\ty\tv1.0.2\n";
+        assert!(is_go_tool(words, "v1.0.1"));
+        assert!(!is_go_tool(words, "v1.0.2"));
+        assert!(!is_go_tool("", "v1.0.1"));
+    }
 
     #[test]
     fn a_tool_is_there_only_in_its_version() {

@@ -22,14 +22,31 @@ pub(crate) const ROWS: &[Step] = &[
         run: |root| run::script(root, "tests/crash/kill_loop.py", &["700"], SOAK_LIMIT),
     },
     Step {
+        name: "faults",
+        needs: &[PYTHON, Need::Apt(&["gcc", "libc6-dev"])],
+        run: |root| run::script(root, "tests/faults/faults.py", &["600"], SOAK_LIMIT),
+    },
+    Step {
         name: "api",
         needs: &[PYTHON, Need::Pip(&[("schemathesis", "4.32.5")])],
         run: |root| run::script(root, "tests/api/schemathesis.py", &["100"], SOAK_LIMIT),
     },
     Step { name: "fuzz-http", needs: &[], run: |root| fuzzed(root, "http_parse") },
     Step { name: "fuzz-template", needs: &[], run: |root| fuzzed(root, "http_template") },
+    Step { name: "fuzz-search", needs: &[], run: |root| fuzzed(root, "search_query") },
+    Step {
+        name: "commit-ratio",
+        needs: &[],
+        run: |root| search_bench(root, &["--commits", "10000", "10000000"]),
+    },
     Step { name: "fuzz-canonical", needs: &[], run: |root| fuzzed(root, "canonical_read") },
 ];
+
+/// Commits beside the search index, in a small store and in one of ten million entries: some 8 GB on disk.
+fn search_bench(root: &std::path::Path, sizes: &[&str]) -> Result<Tally> {
+    let bench = ["bench", "--package", "search", "--bench", "search", "--"];
+    run::cargo(root, &[bench.as_slice(), sizes].concat())
+}
 
 fn fuzzed(root: &std::path::Path, target: &str) -> Result<Tally> {
     fuzz::fuzz(root, target, FUZZ_SECONDS).map(Tally::one)

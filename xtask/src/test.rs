@@ -32,7 +32,8 @@ const STEPS: &[Step] = &[
     Step { name: "arrows", needs: &[], run: arrows::arrows },
     Step {
         name: "cargo-test",
-        needs: &[],
+        // OpenSSH checks the signatures that the tests of `assertion` make; those of `store` start a PostgreSQL.
+        needs: &[Need::Apt(&["openssh-client", "openssl", "postgresql", "util-linux"])],
         run: |root| run::cargo_test(root, &["--workspace", "--no-fail-fast"]),
     },
     Step { name: "deny", needs: &[Need::CargoTool("cargo-deny", "0.20.2")], run: deny },
@@ -63,6 +64,55 @@ const SUITES: &[Step] = &[
         name: "api",
         needs: &[PYTHON, Need::Pip(&[("schemathesis", "4.32.5")])],
         run: |root| run::script(root, "tests/api/schemathesis.py", &["3"], SUITE_LIMIT),
+    },
+    Step {
+        name: "log",
+        needs: &[PYTHON, Need::Pip(&[("pymerkle", "7.0.0")]), Need::Apt(&["openssh-client"]), Need::Go],
+        run: |root| run::script(root, "tests/log/log.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "streams",
+        needs: &[
+            PYTHON,
+            Need::Pip(&[
+                ("py-ocsf-models", "0.10.0"),
+                ("ocsf-json-schema", "1.2.0"),
+                ("jsonschema", "4.26.0"),
+                ("standardwebhooks", "1.1.0"),
+                ("cloudevents", "2.2.0"),
+                ("opentelemetry-sdk", "1.45.2"),
+                ("opentelemetry-exporter-otlp-proto-http", "1.45.2"),
+            ]),
+            Need::Apt(&["rsyslog", "rsyslog-gnutls"]),
+            Need::GoTool("github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
+        ],
+        run: |root| run::script(root, "tests/streams/streams.py", &[], SUITE_LIMIT),
+    },
+    Step { name: "verify", needs: &[PYTHON], run: verify },
+    Step {
+        name: "terminal",
+        needs: &[PYTHON, Need::Apt(&["openssh-client", "gcc", "libssl-dev"])],
+        run: |root| run::script(root, "tests/ssh/review.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "store",
+        needs: &[PYTHON, Need::Apt(&["postgresql", "util-linux", "iproute2"])],
+        run: |root| run::script(root, "tests/store/shared.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "faults",
+        needs: &[PYTHON, Need::Apt(&["gcc", "libc6-dev"])],
+        run: |root| run::script(root, "tests/faults/faults.py", &["12"], SUITE_LIMIT),
+    },
+    Step {
+        name: "reconcile",
+        needs: &[PYTHON, Need::Apt(&["postgresql", "util-linux"])],
+        run: |root| run::script(root, "tests/reconcile/postgres.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "mask",
+        needs: &[Need::Pip(&[("faker", "40.54.0")])],
+        run: |root| run::script(root, "tests/mask/corpus.py", &[], SUITE_LIMIT),
     },
     Step {
         name: "crash",
@@ -144,6 +194,15 @@ fn perform(root: &Path, steps: &[&Step], mut notes: Vec<String>) -> bool {
 /// The story that a newcomer sees, told with the software passkey.
 fn demo(root: &Path) -> Result<Tally> {
     run::cargo(root, &["demo", "--unattended"])
+}
+
+/// Two verifiers before one set of receipts and bundles, and before what a running gateway makes.
+fn verify(root: &Path) -> Result<Tally> {
+    let build = ["build", "--package", "verify", "--bins", "--example", "vectors"];
+    let mut tally = run::cargo(root, &build)?;
+    tally += run::script(root, "tests/verify/agree.py", &[], SUITE_LIMIT)?;
+    tally += run::script(root, "tests/verify/bundles.py", &[], SUITE_LIMIT)?;
+    Ok(tally)
 }
 
 /// Licences, bans and sources of everything in the lock file; known vulnerabilities too, when their

@@ -103,6 +103,10 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), Refusal> {
 pub struct Flags(u8);
 
 impl Flags {
+    pub(crate) fn new(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// UP, bit 0: somebody was present.
     #[must_use]
     pub fn user_present(self) -> bool {

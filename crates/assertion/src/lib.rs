@@ -1,4 +1,4 @@
-//! The check of a WebAuthn registration and of a WebAuthn assertion: pure, without I/O, without a
+//! The check of a WebAuthn registration, of a WebAuthn assertion and of an SSH signature by a security key: pure, without I/O, without a
 //! clock, without randomness. The gateway checks with it when a reviewer decides; the offline
 //! verifier checks with it years later, from the same bytes, and must come to the same answer.
 //!
@@ -6,6 +6,8 @@
 //! origins, was present, and (with [`UserVerification::Required`]) proved to the authenticator who
 //! they are. With [`statement_challenge`] that challenge is one approval statement and no other. It
 //! does not prove which pixels the person saw.
+//!
+//! [`check_ssh_signature`] proves the same of somebody at a terminal, who signs with OpenSSH and a security key.
 //!
 //! What stays with the caller, because it needs a store, a log or a clock:
 //!
@@ -22,6 +24,8 @@
 
 mod assertion;
 mod registration;
+
+mod sshsig;
 
 mod relying_party;
 
@@ -47,9 +51,14 @@ pub use authenticator_data::{Aaguid, AttestedCredential, AuthenticatorData, Cred
 pub use client_data::ClientData;
 pub use limits::{
     MAX_ATTESTATION_OBJECT_BYTES, MAX_AUTHENTICATOR_DATA_BYTES, MAX_CBOR_DEPTH, MAX_CLIENT_DATA_BYTES,
-    MAX_CREDENTIAL_ID_BYTES, MAX_USER_HANDLE_BYTES, MIN_CHALLENGE_BYTES,
+    MAX_CREDENTIAL_ID_BYTES, MAX_SSH_APPLICATION_BYTES, MAX_SSH_ARMOR_BYTES, MAX_SSH_KEY_BYTES,
+    MAX_SSH_SIGNATURE_BYTES, MAX_USER_HANDLE_BYTES, MIN_CHALLENGE_BYTES,
 };
 pub use public_key::{ALGORITHMS, EdDsaKey, Es256Key, PublicKey};
 pub use refusal::Refusal;
 pub use registration::{Registered, check_registration};
 pub use relying_party::{RelyingParty, UserVerification};
+pub use sshsig::{
+    CheckedSshSignature, ENROLMENT_NAMESPACE, STATEMENT_NAMESPACE, SshPublicKey, check_ssh_signature,
+    claimed_key, dearmor, enarmor, statement_message,
+};

@@ -20,5 +20,20 @@ pub const MAX_USER_HANDLE_BYTES: usize = 64;
 /// Shortest challenge that a caller may expect, in bytes (WebAuthn Level 3 §13.4.3).
 pub const MIN_CHALLENGE_BYTES: usize = 16;
 
+/// Longest SSH public key that is read, in bytes. A security key's has under 150.
+pub const MAX_SSH_KEY_BYTES: usize = 1024;
+
+/// Longest application of an SSH key, in bytes. OpenSSH's own is `ssh:`.
+pub const MAX_SSH_APPLICATION_BYTES: usize = 255;
+
+/// Longest SSH signature that is read, in bytes. A security key's has about 330.
+pub const MAX_SSH_SIGNATURE_BYTES: usize = 2 * 1024;
+
+/// Longest SSH signature in its armour, in bytes: a third more, and its lines.
+pub const MAX_SSH_ARMOR_BYTES: usize = 4 * 1024;
+
+/// The length of a line of base64 in an SSH signature's armour, in characters, as OpenSSH writes it.
+pub(crate) const SSH_ARMOR_COLUMNS: usize = 70;
+
 /// Deepest nesting of CBOR that is read, in levels.
 pub const MAX_CBOR_DEPTH: usize = 16;

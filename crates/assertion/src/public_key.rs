@@ -66,6 +66,24 @@ impl PublicKey {
         Ok(key)
     }
 
+    /// A point on P-256, uncompressed (SEC 1 §2.3.3): 65 bytes.
+    pub(crate) fn p256(point: &[u8]) -> Result<Self, Refusal> {
+        let length = || malformed("its point is not 65 bytes, uncompressed");
+        let (tag, coordinates) = point.split_first_chunk::<1>().ok_or_else(length)?;
+        let (x, y) = coordinates.split_first_chunk::<32>().ok_or_else(length)?;
+        let y = <[u8; 32]>::try_from(y).map_err(|_| length())?;
+        if *tag != [0x04] {
+            return Err(length());
+        }
+        Es256Key::new(*x, y).map(Self::Es256)
+    }
+
+    /// A point on Ed25519 (RFC 8032 §5.1.2): 32 bytes.
+    pub(crate) fn ed25519(point: &[u8]) -> Result<Self, Refusal> {
+        let point = point.try_into().map_err(|_| malformed("its point is not 32 bytes"))?;
+        EdDsaKey::new(point).map(Self::EdDsa)
+    }
+
     /// The one COSE encoding of this key (CTAP2 canonical CBOR).
     #[must_use]
     pub fn to_cose(&self) -> Vec<u8> {
@@ -129,8 +147,10 @@ impl Es256Key {
         if integer(entries, 1) != Some(2) || integer(entries, -1) != Some(1) {
             return Err(malformed("ES256 needs `kty` EC2 and `crv` P-256"));
         }
-        let x = coordinate(entries, -2)?;
-        let y = coordinate(entries, -3)?;
+        Self::new(coordinate(entries, -2)?, coordinate(entries, -3)?)
+    }
+
+    fn new(x: [u8; 32], y: [u8; 32]) -> Result<Self, Refusal> {
         let uncompressed = [[0x04].as_slice(), &x, &y].concat();
         let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed)
             .map_err(|_| malformed("its point is not on P-256"))?;
@@ -143,10 +163,13 @@ impl EdDsaKey {
         if integer(entries, 1) != Some(1) || integer(entries, -1) != Some(6) {
             return Err(malformed("EdDSA needs `kty` OKP and `crv` Ed25519"));
         }
-        let x = coordinate(entries, -2)?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&x)
+        Self::new(coordinate(entries, -2)?)
+    }
+
+    fn new(point: [u8; 32]) -> Result<Self, Refusal> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&point)
             .map_err(|_| malformed("its point is not on Ed25519"))?;
-        if key.is_weak() || key.to_edwards().compress().to_bytes() != x {
+        if key.is_weak() || key.to_edwards().compress().to_bytes() != point {
             return Err(malformed("its point is weak or not canonically encoded"));
         }
         Ok(Self(key))

@@ -1,10 +1,11 @@
-//! Why a registration or an assertion was refused.
+//! Why a registration, an assertion or an SSH signature was refused.
 
 use thiserror::Error;
 
 use crate::limits::{
     MAX_ATTESTATION_OBJECT_BYTES, MAX_AUTHENTICATOR_DATA_BYTES, MAX_CLIENT_DATA_BYTES,
-    MAX_CREDENTIAL_ID_BYTES, MAX_USER_HANDLE_BYTES, MIN_CHALLENGE_BYTES,
+    MAX_CREDENTIAL_ID_BYTES, MAX_SSH_ARMOR_BYTES, MAX_SSH_KEY_BYTES, MAX_SSH_SIGNATURE_BYTES,
+    MAX_USER_HANDLE_BYTES, MIN_CHALLENGE_BYTES,
 };
 
 /// The one reason why a check refused; there is no partial success. The first failed check wins, in the
@@ -151,8 +152,54 @@ pub enum Refusal {
         /// Length received, in bytes.
         bytes: usize,
     },
+    /// The SSH key is of a type that no security key holds.
+    #[error(
+        "the SSH key is on no security key; only `sk-ssh-ed25519@openssh.com` and `sk-ecdsa-sha2-nistp256@openssh.com` are taken (make one with `ssh-keygen -t ed25519-sk -O verify-required`)"
+    )]
+    SshKeyType,
+    /// The SSH key is longer than [`MAX_SSH_KEY_BYTES`].
+    #[error("the SSH key has {bytes} bytes; at most {MAX_SSH_KEY_BYTES} are read")]
+    SshKeyTooLong {
+        /// Length received, in bytes.
+        bytes: usize,
+    },
+    /// The SSH key's application is none of OpenSSH's.
+    #[error("the SSH key's application does not begin with `ssh:`; make a key with `ssh-keygen`")]
+    SshApplication,
+    /// The text around the SSH signature is not the armour of `ssh-keygen`.
+    #[error(
+        "this is no SSH signature of at most {MAX_SSH_ARMOR_BYTES} bytes in its armour; send what `ssh-keygen -Y sign` wrote, and nothing else"
+    )]
+    SshArmor,
+    /// The SSH signature is longer than [`MAX_SSH_SIGNATURE_BYTES`].
+    #[error("the SSH signature has {bytes} bytes; at most {MAX_SSH_SIGNATURE_BYTES} are read")]
+    SshSignatureTooLong {
+        /// Length received, in bytes.
+        bytes: usize,
+    },
+    /// The SSH signature or key ends before its lengths say that it does.
+    #[error("the SSH signature or key is cut short")]
+    SshTruncated,
+    /// Bytes follow the SSH signature or key.
+    #[error("{bytes} bytes follow the SSH signature or key")]
+    SshTrailing {
+        /// How many bytes follow.
+        bytes: usize,
+    },
+    /// The SSH signature is not of the one shape that is read.
+    #[error("the SSH signature is malformed ({reason})")]
+    SshSignatureMalformed {
+        /// What was wrong.
+        reason: &'static str,
+    },
+    /// The SSH signature carries another key than the enrolled one.
+    #[error("the SSH signature is by another key; sign with the key that is enrolled here")]
+    SshOtherKey,
+    /// The SSH signature was made under another namespace: for something else.
+    #[error("the SSH signature was made under another namespace, for something else than this")]
+    SshNamespace,
     /// The signature is not in the one encoding that its algorithm has: DER of at most 72 bytes for
-    /// ES256, 64 bytes for EdDSA.
+    /// ES256 (two integers in an SSH signature), 64 bytes for EdDSA.
     #[error("the signature is malformed; try the passkey again")]
     SignatureMalformed,
     /// The signature is not by this key over these bytes.

@@ -8,6 +8,7 @@ mod client_data;
 mod public_key;
 mod registration;
 mod software;
+mod sshsig;
 
 use ciborium::{Value, cbor};
 use ed25519_dalek::Signer as _;

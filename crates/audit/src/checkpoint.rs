@@ -29,8 +29,9 @@ impl Checkpoint {
     /// A checkpoint of a log. `size` counts leaves.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the origin or an extension line is empty or has control characters, or
-    /// if the size is zero and the root is not that of the tree without leaves.
+    /// [`Error::Malformed`] if the origin or an extension line is empty or has control characters;
+    /// [`Error::EmptyTreeRoot`] if the size is zero and the root is not that of the tree without
+    /// leaves.
     pub fn new(
         origin: impl Into<String>,
         size: u64,
@@ -43,7 +44,7 @@ impl Checkpoint {
             return Err(malformed(&origin, "expected lines that are not empty"));
         }
         if size == 0 && root != empty_root() {
-            return Err(malformed(&origin, "its size is 0 and its root is not the empty tree's"));
+            return Err(Error::EmptyTreeRoot { origin: crate::text::quoted(&origin) });
         }
         Ok(Self { origin, size, root, extensions })
     }
@@ -70,7 +71,11 @@ impl Checkpoint {
         Self::open_note(Note::parse(note)?, known)
     }
 
-    pub(crate) fn open_note(note: Note, known: &[VerifierKey]) -> Result<SignedCheckpoint, Error> {
+    /// [`open`](Self::open) for a note that was read before.
+    ///
+    /// # Errors
+    /// Those of `open`, but for reading the note.
+    pub fn open_note(note: Note, known: &[VerifierKey]) -> Result<SignedCheckpoint, Error> {
         let signed_by = note.verify(known)?;
         let checkpoint: Self = note.text().parse()?;
         checkpoint.check_origin(signed_by.into_iter())?;
@@ -149,5 +154,10 @@ impl SignedCheckpoint {
     #[must_use]
     pub fn note(&self) -> &Note {
         &self.note
+    }
+
+    /// Puts a note of the same text, with other signatures beside the log's, in the note's place.
+    pub(crate) fn replace_note(&mut self, note: Note) {
+        self.note = note;
     }
 }

@@ -57,6 +57,30 @@ pub enum Error {
         /// The checkpoint's origin line.
         origin: String,
     },
+    /// A checkpoint of size zero names another root than `SHA256("")` (RFC 6962 §2.1).
+    #[error("the checkpoint of `{origin}` has size 0 and a root that is not the empty tree's")]
+    EmptyTreeRoot {
+        /// The checkpoint's origin line.
+        origin: String,
+    },
+    /// The policy names no key for the log.
+    #[error("the trust policy has no log named `{origin}`; add its `log` line if you trust it")]
+    UntrustedLog {
+        /// The log's origin.
+        origin: String,
+    },
+    /// Fewer witnesses cosigned the checkpoint than the policy asks for.
+    #[error(
+        "{cosigned} of the policy's {known} witnesses cosigned, which does not meet its quorum `{quorum}`"
+    )]
+    QuorumMissed {
+        /// How many of the policy's witnesses cosigned.
+        cosigned: usize,
+        /// How many witnesses the policy names.
+        known: usize,
+        /// The witness or group that the policy's quorum line names.
+        quorum: String,
+    },
     /// A tile's hashes are not those that the tree above it was built from.
     #[error(
         "tile {level}/{index} does not hash to the entry above it; restore it from the tiles or leaves below"

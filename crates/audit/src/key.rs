@@ -63,10 +63,7 @@ impl VerifierKey {
     /// [`Error::Malformed`] if the bytes are not a point of the curve, or a small-order one, for
     /// which anybody can make signatures.
     pub fn new(name: KeyName, public: &[u8; 32]) -> Result<Self, Error> {
-        let key = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak()).ok_or_else(|| {
-            let why = "its 32 bytes are no usable Ed25519 public key";
-            Error::malformed("verifier key", &name.0, why)
-        })?;
+        let key = usable(&name, public)?;
         Ok(Self::of(name, key))
     }
 
@@ -92,18 +89,48 @@ impl VerifierKey {
         let id = KeyId::of(&name, ED25519, key.as_bytes());
         Self { name, id, key }
     }
+}
 
-    /// Whether this key made the signature. `verify_strict` also refuses small-order components.
-    pub(crate) fn verifies(&self, body: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature)
-            .is_ok_and(|signature| self.key.verify_strict(body, &signature).is_ok())
+impl LineKey for VerifierKey {
+    fn name(&self) -> &KeyName {
+        &self.name
     }
+
+    fn id(&self) -> KeyId {
+        self.id
+    }
+
+    fn verifies(&self, text: &[u8], payload: &[u8]) -> bool {
+        signed(&self.key, text, payload)
+    }
+}
+
+/// A key that can stand under a note, of whatever signature type.
+pub(crate) trait LineKey: PartialEq {
+    fn name(&self) -> &KeyName;
+
+    fn id(&self) -> KeyId;
+
+    /// Whether this key made the payload of a signature line over a note's text.
+    fn verifies(&self, text: &[u8], payload: &[u8]) -> bool;
+}
+
+/// The point that 32 public bytes encode, unless it has a small order, for which anybody can sign.
+pub(crate) fn usable(name: &KeyName, public: &[u8]) -> Result<VerifyingKey, Error> {
+    let malformed = |why| Error::malformed("verifier key", &name.0, why);
+    let public = public.try_into().map_err(|_| malformed("expected a key of 32 bytes"))?;
+    let key = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak());
+    key.ok_or_else(|| malformed("its 32 bytes are no usable Ed25519 public key"))
+}
+
+/// Whether the key made the signature. `verify_strict` also refuses small-order components.
+pub(crate) fn signed(key: &VerifyingKey, body: &[u8], signature: &[u8]) -> bool {
+    Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(body, &signature).is_ok())
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[ED25519], self.key.as_bytes().as_slice()].concat();
-        write!(f, "{}+{}+{}", self.name, self.id, to_base64(&key))
+        write_vkey(f, &self.name, self.id, ED25519, self.key.as_bytes())
     }
 }
 
@@ -118,23 +145,53 @@ impl FromStr for VerifierKey {
 
     /// Reads a key in its only spelling; the id must be the one that the name and key hash to.
     fn from_str(text: &str) -> Result<Self, Error> {
+        let Vkey { name, kind, public, .. } = text.parse()?;
+        if kind != ED25519 {
+            let why = "only Ed25519 keys (type 0x01) are read";
+            return Err(Error::malformed("verifier key", &name.0, why));
+        }
+        let key = usable(&name, &public)?;
+        Ok(Self::of(name, key))
+    }
+}
+
+/// The parts of a verifier key of any signature type whose id is hashed as `signed-note`
+/// recommends.
+pub(crate) struct Vkey {
+    pub(crate) name: KeyName,
+    pub(crate) id: KeyId,
+    pub(crate) kind: u8,
+    pub(crate) public: Vec<u8>,
+}
+
+impl FromStr for Vkey {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
         // Only the name is repeated in errors: a secret key pasted here by mistake stays unsaid.
         let (name, rest) = text.split_once('+').unwrap_or_default();
         let malformed = |why| Error::malformed("verifier key", name, why);
         let shape = || malformed("expected name+hex(key id)+base64(type and key)");
-        let (_, encoded) = rest.split_once('+').ok_or_else(shape)?;
+        let (spelled, encoded) = rest.split_once('+').ok_or_else(shape)?;
         let encoded = from_base64(encoded).ok_or_else(shape)?;
         let (kind, public) = encoded.split_first().ok_or_else(shape)?;
-        if *kind != ED25519 {
-            return Err(malformed("only Ed25519 keys (type 0x01) are read"));
-        }
-        let public = public.try_into().map_err(|_| malformed("expected a key of 32 bytes"))?;
-        let key = Self::new(name.parse()?, public)?;
-        if key.to_string() != text {
+        let name: KeyName = name.parse()?;
+        let id = KeyId::of(&name, *kind, public);
+        if id.to_string() != spelled {
             return Err(malformed("its key id does not belong to its name and key"));
         }
-        Ok(key)
+        Ok(Self { name, id, kind: *kind, public: public.to_vec() })
     }
+}
+
+pub(crate) fn write_vkey(
+    f: &mut fmt::Formatter<'_>,
+    name: &KeyName,
+    id: KeyId,
+    kind: u8,
+    public: &[u8],
+) -> fmt::Result {
+    write!(f, "{name}+{id}+{}", to_base64(&[&[kind], public].concat()))
 }
 
 impl KeyName {
@@ -177,7 +234,7 @@ impl KeyId {
         &self.0
     }
 
-    fn of(name: &KeyName, kind: u8, key: &[u8]) -> Self {
+    pub(crate) fn of(name: &KeyName, kind: u8, key: &[u8]) -> Self {
         let digest = Sha256::new().chain_update(&name.0).chain_update([b'\n', kind]);
         let [a, b, c, d, ..] = <[u8; 32]>::from(digest.chain_update(key).finalize());
         Self([a, b, c, d])

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::key::LineKey;
 use crate::text::{from_base64, to_base64};
 use crate::{Error, KeyId, KeyName, NoteSigner, VerifierKey};
 
@@ -101,6 +102,20 @@ impl Note {
     /// [`Error::BadSignature`], [`Error::NoKnownSignature`], [`Error::AmbiguousKey`].
     pub fn verify<'k>(&self, known: &'k [VerifierKey]) -> Result<Vec<&'k VerifierKey>, Error> {
         let mut signed: Vec<&VerifierKey> = Vec::new();
+        for (key, _) in self.signed_by(known)? {
+            if !signed.contains(&key) {
+                signed.push(key);
+            }
+        }
+        if signed.is_empty() { Err(Error::NoKnownSignature) } else { Ok(signed) }
+    }
+
+    /// Every line whose key is known, checked; a bad one spoils the note.
+    pub(crate) fn signed_by<'n, 'k, K: LineKey>(
+        &'n self,
+        known: &'k [K],
+    ) -> Result<Vec<(&'k K, &'n NoteSignature)>, Error> {
+        let mut lines = Vec::new();
         for signature in &self.signatures {
             let Some(key) = signature.key_among(known)? else {
                 continue;
@@ -109,11 +124,14 @@ impl Note {
                 let name = signature.name.to_string();
                 return Err(Error::BadSignature { name, id: signature.id });
             }
-            if !signed.contains(&key) {
-                signed.push(key);
-            }
+            lines.push((key, signature));
         }
-        if signed.is_empty() { Err(Error::NoKnownSignature) } else { Ok(signed) }
+        Ok(lines)
+    }
+
+    /// Drops the lines that do not answer to `keep`.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&NoteSignature) -> bool) {
+        self.signatures.retain(keep);
     }
 
     /// The signed text with its final newline. Trust it only after [`verify`](Self::verify).
@@ -183,9 +201,18 @@ impl NoteSignature {
         Ok(Self { name: key.name().clone(), id: key.id(), signature: signature.to_vec() })
     }
 
+    pub(crate) fn new(name: KeyName, id: KeyId, signature: Vec<u8>) -> Self {
+        Self { name, id, signature }
+    }
+
+    /// Whether the line claims to be by that key.
+    pub(crate) fn claims<K: LineKey>(&self, key: &K) -> bool {
+        *key.name() == self.name && key.id() == self.id
+    }
+
     /// The known key with this line's name and id.
-    fn key_among<'k>(&self, known: &'k [VerifierKey]) -> Result<Option<&'k VerifierKey>, Error> {
-        let mut matching = known.iter().filter(|key| *key.name() == self.name && key.id() == self.id);
+    fn key_among<'k, K: LineKey>(&self, known: &'k [K]) -> Result<Option<&'k K>, Error> {
+        let mut matching = known.iter().filter(|key| self.claims(*key));
         let first = matching.next();
         if matching.any(|other| Some(other) != first) {
             return Err(Error::AmbiguousKey { name: self.name.to_string(), id: self.id });

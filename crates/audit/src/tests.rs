@@ -5,8 +5,11 @@ mod support;
 
 mod checkpoint;
 mod corruption;
+mod cosignature;
 mod note;
+mod policy;
 mod proof;
 mod tile;
 mod tlog_proof;
 mod tree;
+mod witness;

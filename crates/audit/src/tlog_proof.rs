@@ -6,7 +6,7 @@ use std::fmt;
 use crate::checkpoint::SignedCheckpoint;
 use crate::text::{from_base64, from_decimal, to_base64};
 use crate::verify_inclusion;
-use crate::{Checkpoint, Error, Hash, MAX_NOTE_BYTES, MAX_PROOF_HASHES, Note, VerifierKey};
+use crate::{Checkpoint, Error, Hash, MAX_NOTE_BYTES, MAX_PROOF_HASHES, Note, Policy, Verdict, VerifierKey};
 
 /// The most extra data that a proof file carries, in bytes before encoding.
 pub const MAX_EXTRA_BYTES: usize = 65_536;
@@ -102,6 +102,20 @@ impl TlogProof {
         let tree = signed.checkpoint();
         verify_inclusion(leaf, self.index, tree.size(), &self.hashes, tree.root())?;
         Ok(signed)
+    }
+
+    /// Checks that the entry with this leaf hash is in the log of that origin, as a policy trusts
+    /// it, and that the policy's quorum of witnesses cosigned the checkpoint.
+    ///
+    /// # Errors
+    /// What [`Policy::check`] and [`verify_inclusion`](crate::verify_inclusion) refuse, and
+    /// [`Error::QuorumMissed`].
+    pub fn verify_by(&self, leaf: Hash, policy: &Policy, origin: &str) -> Result<Verdict, Error> {
+        let verdict = policy.check(&self.checkpoint, origin)?;
+        let tree = verdict.clone().require()?;
+        let tree = tree.checkpoint();
+        verify_inclusion(leaf, self.index, tree.size(), &self.hashes, tree.root())?;
+        Ok(verdict)
     }
 
     /// The data that an application added, unauthenticated.

@@ -16,7 +16,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Every file: its name, type and bytes.
-pub(crate) const FILES: [(&str, &str, &str); 12] = [
+pub(crate) const FILES: [(&str, &str, &str); 13] = [
     ("console.css", CSS, include_str!("assets/console.css")),
     ("favicon.svg", SVG, include_str!("assets/favicon.svg")),
     ("api.js", JS, include_str!("assets/api.js")),
@@ -29,6 +29,7 @@ pub(crate) const FILES: [(&str, &str, &str); 12] = [
     ("inbox.js", JS, include_str!("assets/inbox.js")),
     ("request.js", JS, include_str!("assets/request.js")),
     ("directory.js", JS, include_str!("assets/directory.js")),
+    ("trail.js", JS, include_str!("assets/trail.js")),
 ];
 
 /// The version: what all files come to. It tells builds apart and proves nothing.

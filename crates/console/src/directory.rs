@@ -93,8 +93,7 @@ pub(crate) fn rules(directory: &Directory) -> Vec<RuleRow> {
                 Effect::Permit => "permits".to_owned(),
                 Effect::Forbid => "denies".to_owned(),
                 Effect::Hold(terms) => {
-                    let any: Vec<_> =
-                        terms.any_of.iter().map(|q| format!("{} of {}", q.count, q.group)).collect();
+                    let any: Vec<_> = terms.ways().iter().map(crate::words::way).collect();
                     format!("holds for {}, waits {}", any.join(" or "), crate::words::span(terms.ttl))
                 }
             },

@@ -26,16 +26,18 @@ pub(crate) enum Room {
     Agents,
     Routes,
     Policy,
+    Trail,
     Log,
 }
 
 impl Room {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
+    const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Inbox, "/", "Inbox"),
         (Self::People, "/people", "People"),
         (Self::Agents, "/agents", "Agents"),
         (Self::Routes, "/routes", "Routes"),
         (Self::Policy, "/policy", "Policy"),
+        (Self::Trail, "/trail", "Trail"),
         (Self::Log, "/activity", "Log"),
     ];
 }
@@ -61,7 +63,9 @@ impl Frame<'_> {
                         a.brand href="/" { (mark()) span { "Countersign" } }
                         nav aria-label="Rooms" {
                             @for (room, address, name) in Room::ALL {
-                                a href=(address) aria-current=[(room == self.room).then_some("page")] { (name) }
+                                @if room != Room::Trail || self.viewer.admin {
+                                    a href=(address) aria-current=[(room == self.room).then_some("page")] { (name) }
+                                }
                             }
                         }
                         div.who {

@@ -6,10 +6,10 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use domain::action::{Draft, Point};
+use domain::action::Point;
 use domain::approval::{Approval, Case};
 use domain::directory::Directory;
-use domain::id::ActionId;
+use domain::id::{ActionId, GroupName};
 use domain::outcome::Ending;
 use domain::principal::Principal;
 use domain::requirement::Progress;
@@ -31,6 +31,9 @@ const OPEN: [&str; 3] = ["pending", "approved", "executing"];
 /// The states in which nothing can.
 const DONE: [&str; 4] = ["finished", "denied", "expired", "cancelled"];
 
+/// Every state, for a look back.
+const ANY: [&str; 0] = [];
+
 /// Which requests are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +45,8 @@ pub(crate) enum Tab {
     All,
     /// Those that have ended.
     Done,
+    /// Those whose glass was broken, for somebody to look at.
+    Glass,
 }
 
 /// What the address asks for.
@@ -67,6 +72,8 @@ pub(crate) struct Inbox {
     /// Whether there are more open requests than were looked through.
     pub(crate) more: bool,
     pub(crate) rows: Vec<Row>,
+    /// Whether whoever looks administers, and is shown whose glass was broken.
+    pub(crate) administers: bool,
     /// Behind which row older ended requests stand.
     pub(crate) older: Option<ActionId>,
     pub(crate) now: Timestamp,
@@ -89,6 +96,8 @@ pub(crate) struct Row {
     pub(crate) stage: Stage,
     pub(crate) missing: Vec<Progress>,
     pub(crate) question: bool,
+    /// Whether glass was broken.
+    pub(crate) broken_glass: bool,
     pub(crate) mine: Mine,
 }
 
@@ -148,6 +157,7 @@ async fn gather(gateway: &Gateway, human: &Human, asked: &Asked) -> Result<Inbox
         next: rows.iter().filter(|row| row.mine != Mine::Nothing).filter_map(|row| row.stage.until()).min(),
         more,
         rows,
+        administers: administers(&directory, human),
         older: None,
         now: gateway.now(),
     };
@@ -155,14 +165,38 @@ async fn gather(gateway: &Gateway, human: &Human, asked: &Asked) -> Result<Inbox
         Tab::All => {}
         Tab::Mine => inbox.rows.retain(|row| row.mine != Mine::Nothing),
         Tab::Done => {
-            let after = asked.after.as_deref().and_then(|id| id.parse().ok()).map(Cursor);
-            let done = store_page(gateway, &DONE, after, limits::DONE_ROWS).await?;
+            let done = store_page(gateway, &DONE, after(asked), limits::DONE_ROWS).await?;
             let visible = done.rows.iter().filter(|row| gateway.may_see(row, human.person));
             inbox.rows = visible.map(|summary| row(gateway, &directory, human, summary)).collect();
             inbox.older = done.next.map(|Cursor(id)| id);
         }
+        Tab::Glass => {
+            let (mut after, mut found) = (after(asked), Vec::new());
+            for _ in 0..limits::INBOX_PAGES {
+                let page = store_page(gateway, &ANY, after, PAGE_LIMIT).await?;
+                found.extend(page.rows.into_iter().filter(|row| is_broken(gateway, human, row)));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            inbox.rows = found.iter().map(|summary| row(gateway, &directory, human, summary)).collect();
+            inbox.older = after.map(|Cursor(id)| id);
+        }
     }
     Ok(inbox)
+}
+
+fn after(asked: &Asked) -> Option<Cursor> {
+    asked.after.as_deref().and_then(|id| id.parse().ok()).map(Cursor)
+}
+
+fn administers(directory: &Directory, human: &Human) -> bool {
+    directory.person(human.person).is_some_and(|person| person.groups.contains(&GroupName::admins()))
+}
+
+fn is_broken(gateway: &Gateway, human: &Human, summary: &Summary) -> bool {
+    summary.approval.case().broken_glass().next().is_some() && gateway.may_see(summary, human.person)
 }
 
 async fn open_requests(gateway: &Gateway, human: &Human) -> Result<(Vec<Summary>, bool), Failure> {
@@ -196,7 +230,7 @@ fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summar
         id: action.id,
         verb: action.verb.as_str(),
         group: action.verb.group(),
-        resource: Shown::new(&named(action, directory)),
+        resource: Shown::new(&named(gateway, summary, directory)),
         environment: action.resource.environment.to_string(),
         production: action.resource.is_production(),
         target: action.target.name.to_string(),
@@ -206,16 +240,17 @@ fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summar
         stage: Stage::of(&summary.approval),
         missing: case.open(),
         question: case.question_open(),
+        broken_glass: case.broken_glass().next().is_some(),
         mine: mine(gateway, case, human, summary),
     }
 }
 
-/// The resource's name; of a person or an agent, what they are called.
-fn named(action: &Draft, directory: &Directory) -> String {
-    let name = &action.resource.name;
-    match (action.point, name.parse::<Principal>()) {
+/// The resource's name, masked; of a person or an agent, what they are called.
+fn named(gateway: &Gateway, summary: &Summary, directory: &Directory) -> String {
+    let action = summary.action.parts();
+    match (action.point, action.resource.name.parse::<Principal>()) {
         (Point::Config, Ok(principal)) => name_of(principal, directory),
-        (_, _) => name.clone(),
+        (_, _) => gateway.shown_resource(summary),
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! The files stand in reading order: what every answer carries ([`guard`](self)), who looks
 //! ([`viewer`](self)), what all pages share (`frame`, `marks`, `words`, `assets`), then the rooms: signing in, the
-//! inbox, one request, the directory, the log. A room gathers a model and renders it with pure functions.
+//! inbox, one request, the directory, the log, the trail. A room gathers a model and renders it with pure functions.
 
 mod guard;
 mod viewer;
@@ -22,6 +22,7 @@ mod inbox;
 mod request;
 mod directory;
 mod log;
+mod trail;
 
 mod limits;
 
@@ -30,30 +31,35 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use gateway::Gateway;
+use search::Index;
 
 /// The console's routes. It brings the fallback for paths that nobody serves; merge it with the API's
 /// router, which must bring none.
-pub fn router(gateway: Arc<Gateway>) -> Router {
+pub fn router(gateway: Arc<Gateway>, index: Arc<Index>) -> Router {
     Router::new()
         .route("/", get(inbox::page))
         .route("/inbox/list", get(inbox::list))
         .route("/approvals/{id}", get(request::page))
         .route("/approvals/{id}/payload", post(request::open))
+        .route("/approvals/{id}/reveal", post(request::reveal))
         .route("/people", get(directory::people))
         .route("/agents", get(directory::agents))
         .route("/routes", get(directory::routes))
         .route("/policy", get(directory::policy))
         .route("/activity", get(log::page))
+        .route("/trail", get(trail::page))
+        .route("/trail/list", get(trail::list))
         .route("/login", get(sign_in::login))
         .route("/enrol", get(sign_in::enrol))
         .route("/cli", get(sign_in::cli))
         .route("/static/{version}/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
         .fallback(failure::nowhere)
+        .layer(Extension(index))
         .layer(middleware::map_response(guard::harden))
         .with_state(gateway)
 }

@@ -5,6 +5,8 @@
 pub(crate) const INBOX_PAGES: usize = 5;
 /// How many ended requests one page of the inbox shows.
 pub(crate) const DONE_ROWS: usize = 50;
+/// How many records one page of the trail shows.
+pub(crate) const TRAIL_ROWS: usize = 50;
 /// How many earlier runs of the same shape the request page names.
 pub(crate) const PRIOR_ROWS: usize = 5;
 /// The longest `next` after signing in, in bytes.

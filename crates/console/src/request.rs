@@ -5,9 +5,10 @@ mod change;
 pub(crate) mod payload;
 pub(crate) mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use domain::approval::{Approval, Case, DeniedBy};
@@ -15,15 +16,18 @@ use domain::directory::Directory;
 use domain::id::{ActionId, GroupName, PersonId, QuestionId};
 use domain::outcome::{Ending, Outcome};
 use domain::principal::Principal;
-use domain::requirement::{Progress, Requirement, Separation};
+use domain::requirement::{Progress, Requirement, Separation, Tally};
+use domain::review::Proof;
 use domain::statement::Verdict;
 use domain::time::Timestamp;
 use domain::verb::{VOCABULARY, Verb, VerbGroup};
 use gateway::card::{Card, Shown, name_of};
 use gateway::people::Human;
+use gateway::reveal::Viewer;
 use gateway::review::Standing;
 use gateway::store::{Filter, Prior, RunWhenGone, Summary};
 use gateway::{Gateway, GatewayError};
+use serde::Deserialize;
 
 use crate::failure::Failure;
 use crate::frame::{Frame, Page, Room};
@@ -46,6 +50,8 @@ pub(crate) struct View {
     pub(crate) meaning: &'static str,
     pub(crate) stage: Stage,
     pub(crate) standing: Standing,
+    /// Whether whoever looks may open what is masked.
+    pub(crate) may_reveal: bool,
     pub(crate) mine: Mine,
     pub(crate) holds: Vec<HoldView>,
     pub(crate) reviews: Vec<ReviewView>,
@@ -86,6 +92,8 @@ pub(crate) struct Mine {
 pub(crate) struct HoldView {
     pub(crate) rule: String,
     pub(crate) any_of: Vec<Progress>,
+    /// The groups of which one may break glass instead.
+    pub(crate) glass: Vec<GroupName>,
     pub(crate) lifted: bool,
 }
 
@@ -97,6 +105,12 @@ pub(crate) struct ReviewView {
     pub(crate) group: Option<GroupName>,
     pub(crate) note: Option<Shown>,
     pub(crate) at: Timestamp,
+    /// What signed it, in words.
+    pub(crate) key: &'static str,
+    /// Whether they broke glass: approved alone, in an emergency.
+    pub(crate) broke_glass: bool,
+    /// Whether it counts no more, because its reviewer lost their standing.
+    pub(crate) dismissed: bool,
 }
 
 /// An earlier request of the same shape.
@@ -117,8 +131,7 @@ pub(crate) async fn page(
     let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
     let summary = gateway.approval_for(id, &signed_in.0).await?;
     let view = gather(&gateway, &summary, &signed_in.0).await?;
-    let title =
-        format!("{} {}", view.card.verb, domain::text::visible(&summary.action.parts().resource.name));
+    let title = format!("{} {}", view.card.verb, domain::text::visible(&gateway.shown_resource(&summary)));
     let (viewer, now) = (signed_in.viewer(&gateway), view.now);
     let frame = Frame { title: &title, room: Room::Inbox, viewer: &viewer, scripts: &["request.js"], now };
     Ok(Page(frame.around(&view::page(&view))))
@@ -134,21 +147,48 @@ pub(crate) async fn open(
     Path(id): Path<String>,
 ) -> Result<Page, Failure> {
     let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
-    let token = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !signed_in.0.session.csrf.matches(token) {
-        return Err(
-            GatewayError::Forbidden("this page is out of date; reload it and retry".to_owned()).into()
-        );
-    }
+    require_token(&signed_in, &headers)?;
     let fields = gateway.open_payload(id, &signed_in.0).await?;
-    Ok(Page(payload::whole(&payload::parts(&fields))))
+    let summary = gateway.approval_for(id, &signed_in.0).await?;
+    let card = gateway.card_for(&summary, Viewer::Person(signed_in.0.person)).await?;
+    Ok(Page(payload::whole(&payload::parts(&fields), Some(&card.digest()?.to_string()))))
+}
+
+/// Which masked field to open.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Field {
+    field: String,
+}
+
+/// `POST /approvals/{id}/reveal`: one masked field as it really is, as a part of the page. That this person opened it
+/// is logged first. It stands here as well as in the API because what it answers is rendered, with nothing invisible.
+pub(crate) async fn reveal(
+    State(gateway): State<Arc<Gateway>>,
+    signed_in: SignedIn,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Form(Field { field }): Form<Field>,
+) -> Result<Page, Failure> {
+    let id: ActionId = id.parse().map_err(|_| Failure::NotFound)?;
+    require_token(&signed_in, &headers)?;
+    let revealed = gateway.reveal(id, &signed_in.0, &field).await?;
+    Ok(Page(payload::revealed(&revealed)))
+}
+
+fn require_token(signed_in: &SignedIn, headers: &HeaderMap) -> Result<(), Failure> {
+    let token = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if signed_in.0.session.csrf.matches(token) {
+        return Ok(());
+    }
+    Err(GatewayError::Forbidden("this page is out of date; reload it and retry".to_owned()).into())
 }
 
 async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<View, Failure> {
     let person = human.person;
     let (action, case) = (summary.action.parts(), summary.approval.case());
     let directory = gateway.directory();
-    let card = gateway.card(summary).await?;
+    let card = gateway.card_for(summary, Viewer::Person(person)).await?;
     let store = gateway.store();
     let caller = action.chain.caller;
     Ok(View {
@@ -156,7 +196,8 @@ async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<V
         group: action.verb.group(),
         meaning: meaning(action.verb),
         stage: Stage::of(summary, &directory),
-        standing: gateway.standing(summary, person),
+        standing: gateway.standing_over(summary, person, !card.masked.is_empty())?,
+        may_reveal: gateway.may_reveal(summary, person)?,
         mine: Mine { on_chain: case.chain.contains(person), asked: asked_by(case, person) },
         holds: case
             .evaluation
@@ -188,7 +229,7 @@ async fn earlier(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<
         .take(limits::PRIOR_ROWS)
         .map(|row| Earlier {
             id: row.action.id(),
-            resource: Shown::new(&row.action.parts().resource.name),
+            resource: Shown::new(&gateway.shown_resource(row)),
             how: how(&row.approval),
             requested: row.approval.case().requested,
         })
@@ -220,7 +261,7 @@ fn asked_by(case: &Case, person: PersonId) -> BTreeSet<QuestionId> {
     theirs.filter(|question| question.settled.is_none()).map(|question| question.id).collect()
 }
 
-fn holds(requirement: &Requirement, approvals: &BTreeMap<GroupName, u8>) -> Vec<HoldView> {
+fn holds(requirement: &Requirement, approvals: &Tally) -> Vec<HoldView> {
     requirement
         .holds
         .iter()
@@ -228,14 +269,20 @@ fn holds(requirement: &Requirement, approvals: &BTreeMap<GroupName, u8>) -> Vec<
             let any_of: Vec<Progress> = hold
                 .any_of
                 .iter()
+                .filter(|quorum| !quorum.break_glass)
                 .map(|quorum| Progress {
                     group: quorum.group.clone(),
-                    have: approvals.get(&quorum.group).copied().unwrap_or(0),
+                    have: approvals.have(quorum),
                     need: quorum.count,
                 })
                 .collect();
-            let lifted = any_of.iter().any(|part| part.have >= part.need);
-            HoldView { rule: hold.rule.to_string(), any_of, lifted }
+            let glass = hold.any_of.iter().filter(|quorum| quorum.break_glass);
+            HoldView {
+                rule: hold.rule.to_string(),
+                any_of,
+                glass: glass.map(|quorum| quorum.group.clone()).collect(),
+                lifted: hold.is_lifted_by(approvals),
+            }
         })
         .collect()
 }
@@ -247,6 +294,12 @@ fn reviews(case: &Case, directory: &Directory) -> Vec<ReviewView> {
         group: record.statement.group.clone(),
         note: record.statement.note.as_deref().map(Shown::new),
         at: record.at,
+        key: match record.signed.proof {
+            Proof::Passkey(_) => "a passkey",
+            Proof::SshSig(_) => "an SSH key",
+        },
+        broke_glass: record.statement.break_glass,
+        dismissed: record.dismissed.is_some(),
     };
     case.reviews.iter().map(one).collect()
 }

@@ -106,7 +106,8 @@ pub(crate) fn enrol_view() -> Markup {
             }
             section id="held" hidden {
                 h1 { "Almost done" }
-                p.lead { "Your passkey is made. Another administrator looks at it before it counts." }
+                p.lead { "Your passkey is made. An administrator signs for it before it counts." }
+                p { "Tell them its fingerprint, which they see too: " code.long id="held-key" {} }
                 p { "Send them this link, then come back and " a href="/login" { "sign in" } "." }
                 p { a.button id="held-link" href="/" { "The request for review" } }
             }

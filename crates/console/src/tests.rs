@@ -2,3 +2,4 @@ mod fixtures;
 mod pages;
 mod policy;
 mod served;
+mod trail;

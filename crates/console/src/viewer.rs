@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
-use domain::id::GroupName;
+use domain::id::{GroupName, PersonId};
 use gateway::people::Human;
 use gateway::{Gateway, GatewayError};
 
@@ -20,6 +20,8 @@ pub(crate) struct SignedIn(pub(crate) Human);
 
 /// What pages say of whoever looks.
 pub(crate) struct Viewer {
+    /// Who.
+    pub(crate) person: PersonId,
     /// Their name.
     pub(crate) name: String,
     /// Whether they administer the deployment; the gateway asks again before anything changes.
@@ -34,6 +36,7 @@ impl SignedIn {
         let directory = gateway.directory();
         let groups = directory.person(self.0.person).map(|person| &person.groups);
         Viewer {
+            person: self.0.person,
             name: self.0.name.clone(),
             admin: groups.is_some_and(|groups| groups.contains(&GroupName::admins())),
             csrf: self.0.session.csrf.expose(),

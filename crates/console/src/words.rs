@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use domain::requirement::Quorum;
 use domain::text::Piece;
 use domain::time::{Span, Timestamp};
 use gateway::card::Shown;
@@ -19,6 +20,12 @@ pub(crate) fn outside(text: &str) -> Markup {
 /// in, they turn nothing around them.
 pub(crate) fn shown(text: &Shown) -> Markup {
     html! { bdi { (pieces(text)) } }
+}
+
+/// One way to lift a hold.
+pub(crate) fn way(quorum: &Quorum) -> String {
+    let emergency = if quorum.break_glass { " by break-glass" } else { "" };
+    format!("{} of {}{emergency}", quorum.count, quorum.group)
 }
 
 /// The pieces alone, for a place that isolates them itself.

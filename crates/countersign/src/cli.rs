@@ -45,11 +45,11 @@ Exit codes:
 
 /// The commands under their headings, in the order of the help.
 const HEADINGS: &[(&str, &[&str])] = &[
-    ("Run a gateway", &["up", "doctor", "backup"]),
+    ("Run a gateway", &["up", "doctor", "backup", "keys"]),
     ("Sign in", &["login", "logout", "whoami"]),
     ("Ask, and review", &["request", "inbox", "show", "approve", "deny", "ask", "answer", "cancel"]),
     ("People, agents, rules", &["person", "group", "agent", "route", "policy"]),
-    ("Proof", &["audit"]),
+    ("Proof", &["audit", "witness"]),
     ("Reference", &["verbs", "openapi", "completions"]),
 ];
 
@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Copy the store, and put a copy back
     #[command(subcommand)]
     Backup(of::backup::Backup),
+    /// Give the log a new key
+    #[command(subcommand)]
+    Keys(of::keys::Keys),
 
     /// Let this command line act for you
     Login(of::login::Options),
@@ -100,11 +103,11 @@ pub(crate) enum Command {
     Inbox(of::inbox::Options),
     /// Show a request as its reviewers see it
     Show(of::show::Options),
-    /// Approve a request: opens its page, where your passkey signs
+    /// Approve a request: opens its page, where your passkey signs, or signs here with an SSH key
     Approve(of::review::Options),
-    /// Deny a request: opens its page, where your passkey signs
+    /// Deny a request: opens its page, where your passkey signs, or signs here with an SSH key
     Deny(of::review::Options),
-    /// Ask about a request: opens its page, where your passkey signs
+    /// Ask about a request: opens its page, where your passkey signs, or signs here with an SSH key
     Ask(of::review::Options),
     /// Answer a reviewer's question
     Answer(of::answer::Options),
@@ -130,6 +133,8 @@ pub(crate) enum Command {
     /// Receipts and the log: fetch, and verify without the gateway
     #[command(subcommand)]
     Audit(of::audit::Audit),
+    /// Cosign the logs of others, so that none can show two histories
+    Witness(of::witness::Options),
 
     /// Print the vocabulary of verbs
     Verbs(of::verbs::Options),

@@ -25,6 +25,22 @@ pub(crate) struct Client {
     bearer: Option<String>,
 }
 
+/// The pieces of an answer, as they come.
+pub(crate) struct Pieces {
+    client: Client,
+    response: reqwest::Response,
+}
+
+impl Pieces {
+    /// The next piece; none at the answer's end. An answer that breaks off is an error.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        match self.response.chunk().await {
+            Ok(piece) => Ok(piece.map(|piece| piece.to_vec())),
+            Err(error) => Err(self.client.unreachable(&error)),
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -172,6 +188,72 @@ impl Client {
         }
         let body = serde_json::from_str(&text).map_err(|_| self.no_json(status))?;
         Err(ClientError::Refused(Refused::read(status, body)))
+    }
+
+    /// An answer that comes in pieces, and may come for long.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<Pieces, ClientError> {
+        let mut request = self.http.get(format!("{}{path}", self.url)).timeout(patience);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(bearer) = &self.bearer {
+            request = request.bearer_auth(bearer);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Pieces { client: self.clone(), response });
+        }
+        let mut pieces = Pieces { client: self.clone(), response };
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > ANSWER_LIMIT_BYTES {
+                return Err(self.stranger(&format!("its answer is larger than {ANSWER_LIMIT_BYTES} bytes")));
+            }
+        }
+        let body = String::from_utf8(bytes).ok().and_then(|text| serde_json::from_str(&text).ok());
+        Err(ClientError::Refused(Refused::read(status, body.ok_or_else(|| self.no_json(status))?)))
+    }
+
+    /// An answer that is a file, of any length: it goes into `out` as it comes, and `progress` is told how much of how
+    /// much is there. It is whole, or an error.
+    pub(crate) async fn download(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+        mut out: impl std::io::Write,
+        mut progress: impl FnMut(u64, Option<u64>),
+    ) -> anyhow::Result<u64> {
+        let request = self.http.post(format!("{}{path}", self.url)).timeout(patience);
+        let mut request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        if let Some(bearer) = &self.bearer {
+            request = request.bearer_auth(bearer);
+        }
+        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let (status, length) = (response.status(), response.content_length());
+        if !status.is_success() {
+            let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+            let body = serde_json::from_str(&text).map_err(|_| self.no_json(status))?;
+            return Err(ClientError::Refused(Refused::read(status, body)).into());
+        }
+        let mut received = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            out.write_all(&chunk)?;
+            received += chunk.len() as u64;
+            progress(received, length);
+        }
+        out.flush()?;
+        if length.is_some_and(|length| length != received) {
+            bail!("the answer broke off after {received} bytes; try again");
+        }
+        Ok(received)
     }
 
     /// Whether a gateway of ours answers there.

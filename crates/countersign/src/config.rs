@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use domain::id::{CredentialRef, Origin};
 use serde::Deserialize;
+use store::postgres::DatabaseUrl;
+
+use crate::public::Transparency;
+use crate::retention::Retention;
 
 /// What the file says.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,8 +33,19 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     /// Credentials of targets, by the names that routes use.
     pub(crate) secrets: BTreeMap<CredentialRef, Secret>,
+    /// Where the trail is sent, event by event.
+    pub(crate) sinks: Vec<evidence::sink::SinkConfig>,
+    /// How events are written for OCSF.
+    pub(crate) ocsf: evidence::export::Ocsf,
+    /// What of the transparency log is public, and where. Nothing is where it is not given.
+    pub(crate) transparency: Transparency,
+    /// How long values are kept; for good where it is not given.
+    pub(crate) retention: Option<Retention>,
     /// Logging.
     pub(crate) log: Log,
+    /// The file's folder.
+    #[serde(skip)]
+    base: PathBuf,
 }
 
 /// Addresses to listen on.
@@ -52,6 +67,24 @@ pub(crate) struct StoreConfig {
     /// Where the last signed checkpoint is kept beside the store, best on another disk; in the keys' folder where
     /// it is not given.
     pub(crate) anchor: Option<PathBuf>,
+    /// A PostgreSQL database that several gateways share, as `postgres://user@host/database?sslmode=verify-full`; without
+    /// it the store is a file in the folder. Its password is never in this file.
+    pub(crate) postgres: Option<DatabasePlace>,
+    /// Where the database's password comes from.
+    pub(crate) password: Option<Secret>,
+    /// Where administrators' copies of the running store go; none are made where it is not given.
+    pub(crate) backups: Option<PathBuf>,
+}
+
+/// A database's URL as it was written. Printing it shows nothing: somebody may have put a password into it.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct DatabasePlace(String);
+
+impl std::fmt::Debug for DatabasePlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabasePlace(..)")
+    }
 }
 
 /// The keys.
@@ -110,7 +143,12 @@ impl Default for Config {
             keys: Keys::default(),
             tls: None,
             secrets: BTreeMap::new(),
+            sinks: Vec::new(),
+            ocsf: evidence::export::Ocsf::default(),
+            transparency: Transparency::default(),
+            retention: None,
             log: Log::default(),
+            base: PathBuf::new(),
         }
     }
 }
@@ -126,7 +164,13 @@ impl Default for Listen {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { folder: "countersign-data".into(), anchor: None }
+        Self {
+            folder: "countersign-data".into(),
+            anchor: None,
+            postgres: None,
+            password: None,
+            backups: None,
+        }
     }
 }
 
@@ -158,6 +202,12 @@ impl Config {
         rebase(&mut config.store.folder);
         rebase(&mut config.keys.folder);
         config.store.anchor.as_mut().map(rebase);
+        config.store.backups.as_mut().map(rebase);
+        if let Some(Secret::File(path)) = &mut config.store.password {
+            rebase(path);
+        }
+        config.base = folder.clone();
+        config.transparency.rebase(rebase);
         if let Some(tls) = &mut config.tls {
             rebase(&mut tls.certificate);
             rebase(&mut tls.key);
@@ -167,26 +217,57 @@ impl Config {
                 rebase(path);
             }
         }
+        for sink in &mut config.sinks {
+            sink.rebase(&folder);
+        }
+        if let Some(retention) = &config.retention {
+            retention.check()?;
+        }
         config.public_url = config.public_url.trim_end_matches('/').to_owned();
         Ok(config)
+    }
+
+    /// The shared database with its password, where one is named.
+    pub(crate) fn database_url(&self) -> anyhow::Result<Option<DatabaseUrl>> {
+        let Some(DatabasePlace(text)) = &self.store.postgres else {
+            if self.store.password.is_some() {
+                bail!("`store.password` is given, and no `store.postgres` that it is for");
+            }
+            return Ok(None);
+        };
+        let url = DatabaseUrl::parse(text).context("store.postgres")?.relative_to(&self.base);
+        if url.has_password() {
+            bail!("store.postgres: a password does not stand in this file; name it in `store.password`");
+        }
+        Ok(Some(match &self.store.password {
+            Some(password) => url.with_password(&password.read("store.password")?),
+            None => url,
+        }))
     }
 
     /// The secrets' values, read once at start.
     pub(crate) fn read_secrets(&self) -> anyhow::Result<BTreeMap<CredentialRef, String>> {
         let mut values = BTreeMap::new();
         for (name, source) in &self.secrets {
-            let value = match source {
-                Secret::Env(variable) => std::env::var(variable)
-                    .with_context(|| format!("secret `{name}`: the variable `{variable}` is not set"))?,
-                Secret::File(path) => std::fs::read_to_string(path)
-                    .with_context(|| format!("secret `{name}`: cannot read `{}`", path.display()))?,
-            };
-            let value = value.trim_end_matches(['\r', '\n']).to_owned();
-            if value.is_empty() || value.chars().any(char::is_control) {
-                bail!("secret `{name}` is empty or holds control characters");
-            }
-            values.insert(name.clone(), value);
+            values.insert(name.clone(), source.read(name.as_str())?);
         }
         Ok(values)
+    }
+}
+
+impl Secret {
+    /// The secret's value.
+    pub(crate) fn read(&self, name: &str) -> anyhow::Result<String> {
+        let value = match self {
+            Self::Env(variable) => std::env::var(variable)
+                .with_context(|| format!("secret `{name}`: the variable `{variable}` is not set"))?,
+            Self::File(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("secret `{name}`: cannot read `{}`", path.display()))?,
+        };
+        let value = value.trim_end_matches(['\r', '\n']).to_owned();
+        if value.is_empty() || value.chars().any(char::is_control) {
+            bail!("secret `{name}` is empty or holds control characters");
+        }
+        Ok(value)
     }
 }

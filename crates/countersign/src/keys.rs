@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
@@ -30,12 +30,49 @@ impl KeyRing {
         }
         let key = |name: &str| read_or_make(&folder.join(name), fresh);
         Ok(Self {
-            log: key("log.key")?,
+            log: key(LOG_KEY)?,
             seal: key("seal.key")?,
             retry: key("retry.key")?,
             token: key("token.key")?,
         })
     }
+}
+
+/// The file of the log's key.
+pub(crate) const LOG_KEY: &str = "log.key";
+
+/// The file of the log's next key, while the change is under way.
+const NEXT_LOG_KEY: &str = "log.key.next";
+
+/// The log's next key, where a change was begun and its files were not switched.
+pub(crate) fn next_log_key(folder: &Path) -> anyhow::Result<Option<[u8; 32]>> {
+    let path = folder.join(NEXT_LOG_KEY);
+    if path.exists() { read_or_make(&path, false).map(Some) } else { Ok(None) }
+}
+
+/// The log's next key; made where there is none yet.
+pub(crate) fn make_next_log_key(folder: &Path) -> anyhow::Result<[u8; 32]> {
+    let key = read_or_make(&folder.join(NEXT_LOG_KEY), true)?;
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(key)
+}
+
+/// Makes the next key the log's, now that the log says so. The old one stays beside it under a name of its own; the
+/// answer is where.
+pub(crate) fn promote_next_log_key(folder: &Path, old: &str) -> anyhow::Result<PathBuf> {
+    let id = old.split('+').nth(1).unwrap_or("old");
+    let retired = folder.join(format!("{LOG_KEY}.retired-{id}"));
+    let current = folder.join(LOG_KEY);
+    // A link first and then a rename over it: at no moment is there no key.
+    match std::fs::hard_link(&current, &retired) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot keep the old key as `{}`", retired.display()));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::rename(folder.join(NEXT_LOG_KEY), &current).context("cannot put the new key in place")?;
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(retired)
 }
 
 /// The deployment's origin: what the configuration says, or what the first start made up. It never changes.
@@ -81,7 +118,7 @@ pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_or_make(path: &Path, fresh: bool) -> anyhow::Result<[u8; 32]> {
+pub(crate) fn read_or_make(path: &Path, fresh: bool) -> anyhow::Result<[u8; 32]> {
     if !path.exists() {
         if !fresh {
             bail!("`{}` is missing; restore it from your backup of the keys", path.display());

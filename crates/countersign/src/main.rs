@@ -6,6 +6,9 @@ mod commands;
 mod up;
 mod config;
 mod keys;
+mod public;
+mod witnesses;
+mod retention;
 
 mod client;
 mod sessions;

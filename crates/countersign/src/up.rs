@@ -16,17 +16,26 @@ use gateway::change::ConfigRunner;
 use gateway::ports::SystemEntropy;
 use gateway::{Gateway, Parts, Settings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use store::Store;
 use store::clock::SystemClock;
 use store::embedded::{EmbeddedConfig, EmbeddedStore};
+use store::postgres::{self, DatabaseUrl, PostgresConfig, PostgresStore};
 use store::seal::SealingKey;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use transparency::publish::Notes;
+use transparency::witness::ClientError;
 
 use crate::config::{Config, LogFormat};
 use crate::keys::{self, KeyRing};
+use crate::witnesses::Witnesses;
 
 /// How long running actions and open connections get at shutdown.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long deliveries to sinks that are under way get at shutdown; what is not noted by then is sent again.
+const SINK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an operator adds on the command line.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,7 +56,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let console = bind(config.listen.console, "listen.console").await?;
     let http = bind(config.listen.http, "listen.http").await?;
 
-    let house = open(&config, options.accept_loss.as_deref())?;
+    let house = open(&config, options.accept_loss.as_deref()).await?;
     let gateway = &house.gateway;
     gateway.install(Arc::new(ConfigRunner::new(Arc::clone(gateway.store()))));
     let point = points::http::HttpPoint::new(Arc::clone(gateway), config.read_secrets()?);
@@ -55,9 +64,29 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
         tracing::warn!(%secret, "a route names a secret that the configuration does not have");
     }
     gateway.install(Arc::new(point.runner()));
+    let log_key = &gateway.settings().log_key;
+    // Before anything is accepted: a witness that has seen more than the store holds stops the start.
+    let witnesses = match &config.transparency.witnesses {
+        Some(policy) => Some(Witnesses::ask(policy, Arc::clone(gateway.store()), log_key).await?),
+        None => None,
+    };
     gateway.start().await?;
 
     let (stop, stopped) = watch::channel(false);
+    let ledger: Arc<dyn store::Ledger> = gateway.store().clone();
+    let notes = witnesses.as_ref().map_or(Notes::Head, Witnesses::notes);
+    let witnessed = witnesses.map(|witnesses| witnesses.run(wait_for(stopped.clone())));
+    let publishing = config.transparency.publish(&ledger, &notes, log_key, &stopped)?;
+    if let Some(retention) = config.retention.clone() {
+        tokio::spawn(retention.keep(Arc::clone(&ledger), stopped.clone()));
+    }
+    if let Some(backups) = &config.store.backups {
+        keys::make_folder(backups).context("store.backups")?;
+    }
+    let follower = follower(&config, Arc::clone(gateway.store()), search::Reset::Keep).await?;
+    let index = Arc::clone(follower.index());
+    let following = tokio::spawn(follower.run(stopped.clone()));
+    let (trail, sinks) = trail(&config, Arc::clone(gateway.store()))?;
     let tls =
         config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
     // As many descriptors as the system gives, and never so many connections that none is left for the log.
@@ -66,21 +95,50 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let (agents, people) =
         (points::server::connections(open_files, 55), points::server::connections(open_files, 10));
     let serving_http = tokio::spawn(point.serve(http, tls, agents, wait_for(stopped.clone())));
-    let app = router(gateway, metrics);
+    let cosigned = match &notes {
+        Notes::Head => None,
+        Notes::Cosigned(newest) => Some(Arc::clone(newest)),
+    };
+    let bundles = evidence::BundleService::new(Arc::clone(gateway), config.store.folder.clone(), cosigned);
+    let app = router(gateway, &index, trail, Arc::new(bundles), metrics, config.store.backups.clone())
+        .merge(config.transparency.router(Arc::clone(&ledger), notes));
     let serving_console = tokio::spawn(points::server::serve_router(console, app, people, wait_for(stopped)));
 
     welcome(&config, gateway, &options.admin).await?;
-    asked_to_stop().await?;
+    tokio::select! {
+        asked = asked_to_stop() => asked?,
+        // At once, without the last segment's entry: nothing more is signed. The next start finds what is open.
+        alarm = alarm(witnessed) => return Err(alarm),
+    }
     tracing::info!("stopping: no new calls; what runs may finish");
     let _ = stop.send(true);
     let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, async {
         let _ = serving_http.await;
         let _ = serving_console.await;
+        let _ = following.await;
+        for publishing in publishing {
+            let _ = publishing.await;
+        }
     })
     .await;
+    sinks.stop(SINK_PATIENCE).await;
     gateway.stop(SHUTDOWN_PATIENCE).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits for witnesses to contradict the log, which they never should. Then nothing more may be signed.
+async fn alarm(witnessed: Option<JoinHandle<Result<(), ClientError>>>) -> anyhow::Error {
+    let why = match witnessed {
+        None => return std::future::pending().await,
+        Some(asking) => match asking.await {
+            Ok(Ok(())) => return std::future::pending().await,
+            Ok(Err(alarm)) => anyhow::Error::new(alarm),
+            Err(ended) => anyhow::Error::new(ended).context("the witnesses are asked no more"),
+        },
+    };
+    tracing::error!(error = format!("{why:#}"), "the log is stopped");
+    why
 }
 
 /// The gateway over the opened store.
@@ -90,7 +148,7 @@ pub(crate) struct House {
 
 /// The opened store, with the keys that are not its own.
 pub(crate) struct OpenedStore {
-    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) origin: Origin,
     pub(crate) log_key: String,
     ring: KeyRing,
@@ -104,9 +162,9 @@ pub(crate) struct StoreParts {
 }
 
 /// Opens keys and store, making both at the first start.
-pub(crate) fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<House> {
+pub(crate) async fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<House> {
     let relying_party = identity::relying_party(&config.public_url)?;
-    let OpenedStore { store, origin, log_key, ring } = open_store(config, accept_loss)?;
+    let OpenedStore { store, origin, log_key, ring } = open_store(config, accept_loss).await?;
     let gateway = Gateway::new(Parts {
         store,
         entropy: Arc::new(SystemEntropy),
@@ -124,34 +182,84 @@ pub(crate) fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::Result
 }
 
 /// Opens the keys and the store alone, making both at the first start.
-pub(crate) fn open_store(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<OpenedStore> {
-    let database = database(config);
-    let fresh = !database.exists();
-    if fresh
-        && config.keys.folder.join("log.key").exists()
-        && anchor(config).exists()
-        && accept_loss.is_none()
-    {
-        bail!(
+pub(crate) async fn open_store(config: &Config, accept_loss: Option<&str>) -> anyhow::Result<OpenedStore> {
+    let keyless = !config.keys.folder.join(keys::LOG_KEY).exists();
+    let shared = config.database_url()?;
+    let fresh = match &shared {
+        Some(_) => keyless,
+        None => !database(config).exists(),
+    };
+    match &shared {
+        Some(url) if keyless && postgres::holds_log(url).await? => bail!(
+            "the database `{url}` holds a log already, and `{}` has no keys: copy the keys' folder of another gateway, \
+             and its `{}` to `{}`",
+            config.keys.folder.display(),
+            anchor(config).file_name().unwrap_or_default().display(),
+            anchor(config).display()
+        ),
+        None if fresh && !keyless && anchor(config).exists() && accept_loss.is_none() => bail!(
             "the keys are here but the store `{}` is gone; restore it with `countersign backup restore`, \
              or begin anew with another keys folder",
-            database.display()
-        );
+            database(config).display()
+        ),
+        Some(_) | None => {}
     }
-    let StoreParts { embedded, ring, log_key } = store_parts(config, fresh)?;
+    let folder = &config.keys.folder;
+    let ring = KeyRing::open(folder, fresh)?;
+    let refused = match open_with(config, ring, fresh, accept_loss).await {
+        Ok(opened) => return Ok(opened),
+        Err(refused) => refused,
+    };
+    // The log may have a new key already, and the process ended before its file was put in place.
+    let Some(next) = keys::next_log_key(folder)? else { return Err(refused) };
+    let ring = KeyRing::open(folder, false)?;
+    let old = log_signer(config, &ring, false)?;
+    let Ok(opened) = open_with(config, KeyRing { log: next, ..ring }, false, accept_loss).await else {
+        return Err(refused);
+    };
+    keys::promote_next_log_key(folder, &audit::NoteSigner::verifier(&old).to_string())?;
+    Ok(opened)
+}
+
+async fn open_with(
+    config: &Config,
+    ring: KeyRing,
+    fresh: bool,
+    accept_loss: Option<&str>,
+) -> anyhow::Result<OpenedStore> {
+    let StoreParts { embedded, ring, log_key } = parts_with(config, ring, fresh)?;
     let origin = embedded.origin.clone();
-    let store = match accept_loss {
-        Some(reason) => EmbeddedStore::open_accepting_loss(embedded, reason),
-        None => EmbeddedStore::open(embedded),
-    }?;
-    Ok(OpenedStore { store: Arc::new(store), origin, log_key, ring })
+    let store: Arc<dyn Store> = match (config.database_url()?, accept_loss) {
+        (None, Some(reason)) => Arc::new(EmbeddedStore::open_accepting_loss(embedded, reason)?),
+        (None, None) => Arc::new(EmbeddedStore::open(embedded)?),
+        (Some(url), Some(reason)) => {
+            Arc::new(PostgresStore::open_accepting_loss(shared_config(url, embedded), reason).await?)
+        }
+        (Some(url), None) => Arc::new(PostgresStore::open(shared_config(url, embedded)).await?),
+    };
+    Ok(OpenedStore { store, origin, log_key, ring })
+}
+
+/// What a shared store is opened with: the same, and where its database is.
+fn shared_config(url: DatabaseUrl, parts: EmbeddedConfig) -> PostgresConfig {
+    let EmbeddedConfig { path: _, anchor_path, origin, signer, sealing_key, clock } = parts;
+    let skew_limit = Some(postgres::SKEW_LIMIT);
+    PostgresConfig { url, anchor_path, origin, signer, sealing_key, clock, skew_limit }
+}
+
+fn log_signer(config: &Config, ring: &KeyRing, fresh: bool) -> anyhow::Result<audit::Ed25519Signer> {
+    let origin = keys::origin(&config.keys.folder, config.origin.as_ref(), fresh)?;
+    Ok(audit::Ed25519Signer::new(origin.as_str().parse()?, &ring.log))
 }
 
 /// Opens the keys, making them when `fresh` says that this is a first start.
 pub(crate) fn store_parts(config: &Config, fresh: bool) -> anyhow::Result<StoreParts> {
-    let ring = KeyRing::open(&config.keys.folder, fresh)?;
+    parts_with(config, KeyRing::open(&config.keys.folder, fresh)?, fresh)
+}
+
+fn parts_with(config: &Config, ring: KeyRing, fresh: bool) -> anyhow::Result<StoreParts> {
+    let signer = log_signer(config, &ring, fresh)?;
     let origin = keys::origin(&config.keys.folder, config.origin.as_ref(), fresh)?;
-    let signer = audit::Ed25519Signer::new(origin.as_str().parse()?, &ring.log);
     let log_key = audit::NoteSigner::verifier(&signer).to_string();
     let embedded = EmbeddedConfig {
         path: database(config),
@@ -169,12 +277,72 @@ pub(crate) fn database(config: &Config) -> std::path::PathBuf {
     config.store.folder.join("countersign.db")
 }
 
-/// The last signed checkpoint, beside the store.
-pub(crate) fn anchor(config: &Config) -> std::path::PathBuf {
-    config.store.anchor.clone().unwrap_or_else(|| config.keys.folder.join("last-checkpoint"))
+/// Whether there is a store to be opened, as far as this machine knows.
+pub(crate) fn require_store(config: &Config) -> anyhow::Result<()> {
+    let database = database(config);
+    if config.store.postgres.is_none() && !database.exists() {
+        bail!("there is no store at `{}`; name its bootstrap file with `--config`", database.display());
+    }
+    Ok(())
 }
 
-fn router(gateway: &Arc<Gateway>, metrics: PrometheusHandle) -> Router {
+/// The last signed checkpoint, beside the store. Gateways that share a store may share the keys' folder; each has an
+/// anchor of its own.
+pub(crate) fn anchor(config: &Config) -> std::path::PathBuf {
+    let folder = if config.store.postgres.is_some() { &config.store.folder } else { &config.keys.folder };
+    config.store.anchor.clone().unwrap_or_else(|| folder.join("last-checkpoint"))
+}
+
+/// What follows the store and its segments into the search index, beside them.
+pub(crate) async fn follower(
+    config: &Config,
+    store: Arc<dyn store::Store>,
+    reset: search::Reset,
+) -> anyhow::Result<search::Follower> {
+    let folder = &config.store.folder;
+    let path = search::follow::file(folder);
+    search::Follower::open(&path, store, &folder.join("activity"), reset)
+        .await
+        .with_context(|| format!("cannot open the search index `{}`", path.display()))
+}
+
+/// This gateway's name among those that share a store. It belongs to the segments beside it, and is made up once.
+fn node_name(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join("node");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        let name = text.trim().to_owned();
+        let plain = !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric());
+        return if plain { Ok(name) } else { bail!("`{}` does not hold a gateway's name", path.display()) };
+    }
+    let mut random = [0; 8];
+    gateway::ports::Entropy::fill(&SystemEntropy, &mut random)?;
+    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    keys::write_private(&path, &name)?;
+    Ok(name)
+}
+
+/// The trail for other systems, and the sinks that it feeds.
+fn trail(
+    config: &Config,
+    store: Arc<dyn store::Store>,
+) -> anyhow::Result<(Arc<evidence::TrailService>, Arc<evidence::sink::Sinks>)> {
+    let activity = config.store.folder.join("activity");
+    let node = if store.is_shared() { Some(node_name(&config.store.folder)?) } else { None };
+    let ocsf = config.ocsf.clone();
+    let source = evidence::sink::Source { store: Arc::clone(&store), activity: activity.clone(), ocsf, node };
+    let sinks = Arc::new(evidence::sink::Sinks::start(&config.sinks, &source)?);
+    let service = evidence::TrailService::new(store, activity, config.ocsf.clone(), Arc::clone(&sinks));
+    Ok((Arc::new(service), sinks))
+}
+
+fn router(
+    gateway: &Arc<Gateway>,
+    index: &Arc<search::Index>,
+    trail: Arc<evidence::TrailService>,
+    bundles: Arc<evidence::BundleService>,
+    metrics: PrometheusHandle,
+    backup_folder: Option<std::path::PathBuf>,
+) -> Router {
     let health = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(Arc::clone(gateway)))
@@ -186,8 +354,15 @@ fn router(gateway: &Arc<Gateway>, metrics: PrometheusHandle) -> Router {
         );
     // The API takes route documents without knowing what the points that own them make of them.
     let check_route = Arc::new(points::http::check_document);
-    let api = points::rest::Parts { gateway: Arc::clone(gateway), check_route };
-    health.merge(points::rest::router(api)).merge(console::router(Arc::clone(gateway)))
+    let api = points::rest::Parts {
+        gateway: Arc::clone(gateway),
+        check_route,
+        search: Arc::clone(index),
+        trail,
+        bundles,
+        backup_folder,
+    };
+    health.merge(points::rest::router(api)).merge(console::router(Arc::clone(gateway), Arc::clone(index)))
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
@@ -224,7 +399,7 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-fn logging(config: &Config) -> anyhow::Result<()> {
+pub(crate) fn logging(config: &Config) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
         .with_context(|| format!("log.level `{}` is not a filter", config.log.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -246,7 +421,7 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

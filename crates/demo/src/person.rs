@@ -1,11 +1,18 @@
 //! A person with a browser and a passkey in software, over the API that the console's pages use.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, bail};
 use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::SoftPasskey;
+
+/// How long an approved change of the deployment may take to stand.
+const APPLIED_WITHIN: Duration = Duration::from_secs(20);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The cookie that carries a session.
 const COOKIE_NAME: &str = "countersign_session";
@@ -42,8 +49,28 @@ impl Person {
     /// Enrols a passkey by a one-time link, such as `http://localhost:7676/enrol#…`, and signs in.
     ///
     /// # Errors
-    /// A [`Problem`], or no gateway. An enrolment that another administrator must approve is an error here.
+    /// A [`Problem`], or no gateway. A key that an administrator must sign for first is an error here: see
+    /// [`Person::ask_to_enrol`].
     pub async fn enrol(link: &str, label: &str) -> anyhow::Result<Self> {
+        let (person, answer) = Self::begin(link, label).await?;
+        if answer.get("status").and_then(Value::as_str) != Some("enrolled") {
+            bail!("the key waits for an administrator: {answer}");
+        }
+        Ok(person)
+    }
+
+    /// Makes a passkey by a one-time link, and asks for it to be enrolled: the person, who is not signed in, and the
+    /// id of the request in which an administrator signs for this key.
+    ///
+    /// # Errors
+    /// A [`Problem`], or no gateway.
+    pub async fn ask_to_enrol(link: &str, label: &str) -> anyhow::Result<(Self, String)> {
+        let (person, answer) = Self::begin(link, label).await?;
+        let id = answer.get("id").and_then(Value::as_str).context("the enrolment waits for nobody")?;
+        Ok((person, id.to_owned()))
+    }
+
+    async fn begin(link: &str, label: &str) -> anyhow::Result<(Self, Value)> {
         let (site, invite) = link.split_once("/enrol#").context("this is no enrolment link")?;
         let mut person = Self {
             http: Client::new(),
@@ -55,10 +82,7 @@ impl Person {
         let credential = person.passkey.enrol(&options).await?;
         let body = json!({ "invite": invite, "label": label, "credential": credential });
         let answer = person.post("/v1/enrolment", &body).await?;
-        if answer.get("status").and_then(Value::as_str) != Some("enrolled") {
-            bail!("the enrolment waits for another administrator: {answer}");
-        }
-        Ok(person)
+        Ok((person, answer))
     }
 
     /// Signs in again, by passkey.
@@ -116,6 +140,25 @@ impl Person {
     /// A [`Problem`] where this person may not, or no gateway.
     pub async fn approve(&mut self, id: &str) -> anyhow::Result<()> {
         self.review(id, "approve", None).await
+    }
+
+    /// Approves a change of the deployment, and waits until it stands.
+    ///
+    /// # Errors
+    /// A [`Problem`] where this person may not, a change that did not come to stand in time, or no gateway.
+    pub async fn sign_for(&mut self, id: &str) -> anyhow::Result<()> {
+        self.approve(id).await?;
+        let end = Instant::now() + APPLIED_WITHIN;
+        loop {
+            let request = self.get(&format!("/v1/approvals/{id}")).await?;
+            match request.get("state").and_then(Value::as_str) {
+                Some("finished") => return Ok(()),
+                Some("approved" | "executing") if Instant::now() < end => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                state => bail!("the change did not come to stand: {state:?}"),
+            }
+        }
     }
 
     /// Opens a request and denies it.

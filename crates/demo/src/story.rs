@@ -288,8 +288,12 @@ impl Tale {
             self.stage.command(&format!("countersign {}", args.join(" ")));
         }
         let link = alice.invite("Bob").await.context("Alice could not invite Bob")?;
-        let mut bob = Person::enrol(&link, "Bob's phone").await.context("Bob could not enrol")?;
-        self.stage.say("in the console Alice makes a one-time link; Bob enrols his passkey by it");
+        let (mut bob, key) =
+            Person::ask_to_enrol(&link, "Bob's phone").await.context("Bob has no passkey")?;
+        alice.sign_for(&key).await.context("Alice could not sign for Bob's passkey")?;
+        bob.log_in().await.context("Bob could not sign in")?;
+        self.stage.say("in the console Alice makes a one-time link; Bob makes his passkey by it, and Alice");
+        self.stage.say("signs for exactly this key: only then does it speak for him");
         let calling = self.call_aside(Method::DELETE, "/prod/orders/1003", "the envelopes were returned");
         let id = self.held().await?;
         match alice.approve(&id).await {

@@ -1,16 +1,16 @@
 //! The paused case: one struct per state, decided by [`Approval::handle`], replayed by [`Approval::apply`].
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::Refusal;
 use crate::digest::Digest;
 use crate::evaluation::{Decision, Evaluation};
-use crate::event::Event;
+use crate::event::{Dismissal, Event};
 use crate::grant::{Permit, Redemption};
-use crate::id::{ActionId, GrantId, GroupName, PersonId, QuestionId};
+use crate::id::{ActionId, GrantId, PersonId, QuestionId};
 use crate::outcome::Outcome;
 use crate::principal::{Chain, Principal};
-use crate::requirement::Progress;
+use crate::requirement::{Progress, Tally};
 use crate::review::{CheckedReview, SignedReview};
 use crate::statement::{NOTE_LIMIT_BYTES, Statement, Verdict};
 use crate::time::Timestamp;
@@ -66,6 +66,20 @@ pub struct Recorded {
     pub statement: Statement,
     /// When it was committed.
     pub at: Timestamp,
+    /// Since when it counts no more, where that is so.
+    pub dismissed: Option<Timestamp>,
+}
+
+impl Recorded {
+    fn new(signed: &SignedReview, at: Timestamp) -> Result<Self, crate::Malformed> {
+        Ok(Self { signed: signed.clone(), statement: signed.read_statement()?, at, dismissed: None })
+    }
+
+    fn is_approval_of(&self, person: PersonId) -> bool {
+        self.dismissed.is_none()
+            && self.statement.verdict == Verdict::Approve
+            && self.statement.reviewer == person
+    }
 }
 
 /// A reviewer's question.
@@ -209,6 +223,9 @@ pub enum Command {
     },
     /// Policy was asked again; its new answer stands.
     Reevaluate(Evaluation),
+    /// Approvals count no more; see [`crate::grant::dismissals`]. It can only keep something from running, so
+    /// nothing is demanded of whoever says it.
+    Dismiss(Vec<Dismissal>),
     /// Its time is over.
     Expire,
     /// Somebody of the chain takes the request back.
@@ -279,6 +296,9 @@ impl Approval {
                     return Err(Refusal::OtherAction);
                 }
                 Event::Reevaluated { evaluation: evaluation.clone() }
+            }
+            (Self::Pending(_) | Self::Approved(_), Command::Dismiss(reviews)) => {
+                self.case().dismiss(reviews)?
             }
             (Self::Approved(approved), Command::Redeem(permit)) => return approved.redeem(permit),
             (Self::Pending(pending), Command::Redeem(_)) if pending.case.question_open() => {
@@ -427,17 +447,21 @@ impl Approved {
 }
 
 impl Case {
-    /// How many distinct humans have approved under each group.
+    /// The approvals that count, each by another human.
     #[must_use]
-    pub fn approvals(&self) -> BTreeMap<GroupName, u8> {
-        let mut groups: BTreeMap<GroupName, u8> = BTreeMap::new();
-        for review in &self.reviews {
+    pub fn approvals(&self) -> Tally {
+        let mut approvals = Tally::default();
+        for review in self.reviews.iter().filter(|review| review.dismissed.is_none()) {
             if let (Verdict::Approve, Some(group)) = (review.statement.verdict, &review.statement.group) {
-                let count = groups.entry(group.clone()).or_default();
-                *count = count.saturating_add(1);
+                approvals.add(group, review.statement.break_glass);
             }
         }
-        groups
+        approvals
+    }
+
+    /// Each time that glass was broken, in order, whether or not it counts still: it was done.
+    pub fn broken_glass(&self) -> impl Iterator<Item = &Recorded> {
+        self.reviews.iter().filter(|review| review.statement.break_glass)
     }
 
     /// The groups still asked for.
@@ -455,10 +479,10 @@ impl Case {
         self.questions.iter().any(|question| question.settled.is_none())
     }
 
-    /// Whether this human approved or denied already.
+    /// Whether this human approved or denied already, and it counts still.
     #[must_use]
     pub fn reviewed_by(&self, person: PersonId) -> bool {
-        self.reviews.iter().any(|review| review.statement.reviewer == person)
+        self.reviews.iter().any(|review| review.dismissed.is_none() && review.statement.reviewer == person)
     }
 
     fn review(&self, review: &CheckedReview, question: QuestionId, now: Timestamp) -> Result<Event, Refusal> {
@@ -505,6 +529,16 @@ impl Case {
         Ok(Event::Withdrawn { question, by })
     }
 
+    fn dismiss(&self, reviews: &[Dismissal]) -> Result<Event, Refusal> {
+        let people: BTreeSet<PersonId> = reviews.iter().map(|review| review.reviewer).collect();
+        let counts = |person| self.reviews.iter().any(|review| review.is_approval_of(person));
+        // Somebody was quicker, and dismissed it.
+        if reviews.is_empty() || people.len() != reviews.len() || !people.into_iter().all(counts) {
+            return Err(Refusal::Stale);
+        }
+        Ok(Event::Dismissed { reviews: reviews.to_vec() })
+    }
+
     fn open_question(&self, id: QuestionId) -> Result<&Question, Refusal> {
         self.questions
             .iter()
@@ -527,9 +561,10 @@ impl Case {
         match event {
             Event::Requested { .. } | Event::Finished { .. } => Err(bad()),
             Event::Reviewed { review } => {
-                let statement = review.read_statement().map_err(|_| bad())?;
-                let (verdict, by, why) = (statement.verdict, statement.reviewer, statement.note.clone());
-                self.reviews.push(Recorded { signed: review.clone(), statement, at });
+                let recorded = Recorded::new(review, at).map_err(|_| bad())?;
+                let said = &recorded.statement;
+                let (verdict, by, why) = (said.verdict, said.reviewer, said.note.clone());
+                self.reviews.push(recorded);
                 match verdict {
                     Verdict::Approve => Ok(self.settle(since)),
                     Verdict::Deny => {
@@ -539,8 +574,7 @@ impl Case {
                 }
             }
             Event::Asked { question, review } => {
-                let statement = review.read_statement().map_err(|_| bad())?;
-                let asked = Recorded { signed: review.clone(), statement, at };
+                let asked = Recorded::new(review, at).map_err(|_| bad())?;
                 self.questions.push(Question { id: *question, asked, settled: None });
                 Ok(self.settle(at))
             }
@@ -563,6 +597,14 @@ impl Case {
                     }
                     Decision::Permit | Decision::NeedsReview(_) => Ok(self.settle(since)),
                 }
+            }
+            Event::Dismissed { reviews } => {
+                for dismissal in reviews {
+                    let mut counted = self.reviews.iter_mut();
+                    let review = counted.find(|review| review.is_approval_of(dismissal.reviewer));
+                    review.ok_or_else(bad)?.dismissed = Some(at);
+                }
+                Ok(self.settle(since))
             }
             Event::Expired {} => Ok(Approval::Expired(Ended { case: self, at })),
             Event::Cancelled { by, reason } => {
@@ -612,6 +654,7 @@ impl Event {
             Self::Answered { .. } => "answered",
             Self::Withdrawn { .. } => "withdrawn",
             Self::Reevaluated { .. } => "reevaluated",
+            Self::Dismissed { .. } => "dismissed",
             Self::Expired {} => "expired",
             Self::Cancelled { .. } => "cancelled",
             Self::Redeemed { .. } => "redeemed",

@@ -64,6 +64,20 @@ pub(crate) fn version_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
 }
 
+/// Reads a member that stands only where it is true: written as false it would be a second spelling of its absence.
+pub(crate) fn only_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match bool::deserialize(deserializer)? {
+        true => Ok(true),
+        false => Err(D::Error::custom("a member that is false is left out")),
+    }
+}
+
+/// Whether a member that stands only where it is true is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` hands in a reference")]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// Reads a record strictly.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Malformed;
 use crate::digest::{Blob, Digest, Purpose};
 use crate::id::{ActionId, AgentId, GroupName, PersonId, TargetName};
+use crate::key::{SSH_KEY_LIMIT_BYTES, SshKey};
 use crate::principal::Principal;
 use crate::time::Timestamp;
 
@@ -46,11 +47,18 @@ pub enum DirectoryEvent {
         /// The key.
         key: Passkey,
     },
-    /// A passkey speaks for nobody any more.
+    /// A key of OpenSSH's on a security key speaks for a human, at a terminal.
+    SshKeyEnrolled {
+        /// For whom.
+        person: PersonId,
+        /// The key.
+        key: SshKey,
+    },
+    /// A key speaks for nobody any more.
     KeyRevoked {
         /// Whose.
         person: PersonId,
-        /// Which.
+        /// Which: a passkey's credential id, or an SSH key's [`SshKey::id`].
         credential_id: Blob,
     },
     /// A human joins a group.
@@ -141,8 +149,11 @@ pub struct Person {
     pub name: String,
     /// Whether they may still do anything.
     pub active: bool,
-    /// Their enrolled keys that are not revoked.
+    /// Their enrolled passkeys that are not revoked.
     pub keys: Vec<Passkey>,
+    /// Their enrolled SSH keys that are not revoked. They sign reviews and let nobody in: whoever has no passkey
+    /// is nobody who could act, whatever stands here.
+    pub ssh_keys: Vec<SshKey>,
     /// Their groups.
     pub groups: BTreeSet<GroupName>,
     /// Since when they are known.
@@ -196,11 +207,15 @@ pub struct Directory {
     policy: Option<PolicyDocument>,
 }
 
+/// The payload path under which a proposed change stands: its event's canonical bytes.
+pub const CHANGE_PATH: &str = "config.change";
+/// The verb of a key's enrolment and revocation.
+pub const KEY_VERB: &str = "config.key";
 /// The longest name of a person or an agent, in bytes.
 pub const DISPLAY_NAME_LIMIT_BYTES: usize = 128;
 /// The largest route document or policy text, in bytes.
 pub const DOCUMENT_LIMIT_BYTES: usize = 1 << 20;
-/// The most keys that one person may have.
+/// The most keys that one person may have, passkeys and SSH keys together.
 pub const KEYS_LIMIT: usize = 16;
 
 impl Directory {
@@ -218,6 +233,7 @@ impl Directory {
                     name: name.clone(),
                     active: true,
                     keys: Vec::new(),
+                    ssh_keys: Vec::new(),
                     groups: BTreeSet::new(),
                     since: at,
                 };
@@ -228,14 +244,19 @@ impl Directory {
                     person.active = false;
                     person.groups.clear();
                     person.keys.clear();
+                    person.ssh_keys.clear();
                 });
             }
             DirectoryEvent::KeyEnrolled { person, key } => {
                 self.with_person(*person, |person| person.keys.push(key.clone()));
             }
+            DirectoryEvent::SshKeyEnrolled { person, key } => {
+                self.with_person(*person, |person| person.ssh_keys.push(key.clone()));
+            }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
                 self.with_person(*person, |person| {
-                    person.keys.retain(|key| key.credential_id != *credential_id)
+                    person.keys.retain(|key| key.credential_id != *credential_id);
+                    person.ssh_keys.retain(|key| key.id() != *credential_id);
                 });
             }
             DirectoryEvent::GroupJoined { group, person } => {
@@ -282,6 +303,27 @@ impl Directory {
         Ok(())
     }
 
+    /// Refuses a new person's or agent's name that looks like that of an active one: the same but for case, or for
+    /// letters that are confusable (UTS 39, section 4). Whoever reads a card tells people apart by their names.
+    ///
+    /// It is asked before a change is proposed and before it is applied, and not at replay: what stands, stands.
+    ///
+    /// # Errors
+    /// Such a name.
+    pub fn check_looks(&self, event: &DirectoryEvent) -> Result<(), Malformed> {
+        let (DirectoryEvent::PersonAdded { name, .. } | DirectoryEvent::AgentAdded { name, .. }) = event
+        else {
+            return Ok(());
+        };
+        let people = self.people.values().filter(|person| person.active).map(|person| &person.name);
+        let agents = self.agents.values().filter(|agent| agent.active).map(|agent| &agent.name);
+        if people.chain(agents).any(|known| crate::text::looks_like(name, known)) {
+            let why = "it looks like the name of another person or agent; choose one that cannot be taken for theirs";
+            return Err(Malformed::value("name", name, why));
+        }
+        Ok(())
+    }
+
     /// Whether the change makes sense on what stands; applies nothing.
     ///
     /// # Errors
@@ -298,18 +340,24 @@ impl Directory {
                 self.keeps_an_admin(*id)
             }
             DirectoryEvent::KeyEnrolled { person, key } => {
-                let person = self.active_person(*person)?;
-                let known =
-                    self.people.values().flat_map(|p| &p.keys).any(|k| k.credential_id == key.credential_id);
                 display_name("key label", &key.label)?;
-                free(!known, "passkey", &key.label)?;
-                free(person.keys.len() < KEYS_LIMIT, "sixteenth passkey", &key.label)
+                free(!self.is_enrolled(&key.credential_id), "passkey", &key.label)?;
+                self.has_room_for_a_key(*person, &key.label)
+            }
+            DirectoryEvent::SshKeyEnrolled { person, key } => {
+                display_name("key label", &key.label)?;
+                size_limit("the SSH public key", key.public_key.0.len(), SSH_KEY_LIMIT_BYTES)?;
+                free(!self.is_enrolled(&key.id()), "SSH key", &key.label)?;
+                self.has_room_for_a_key(*person, &key.label)
             }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
                 let found = self.active_person(*person)?;
+                if found.ssh_keys.iter().any(|key| key.id() == *credential_id) {
+                    return Ok(());
+                }
                 let enrolled = found.keys.iter().any(|key| key.credential_id == *credential_id);
-                known(enrolled, "passkey", &found.name)?;
-                // An administrator without a key is none.
+                known(enrolled, "key", &found.name)?;
+                // An administrator without a passkey is none.
                 if found.keys.len() > 1 { Ok(()) } else { self.keeps_an_admin(*person) }
             }
             DirectoryEvent::GroupJoined { person, .. } => self.active_person(*person).map(|_| ()),
@@ -413,6 +461,15 @@ impl Directory {
         })
     }
 
+    /// Whose SSH key this is, by its [`SshKey::id`], and the key.
+    #[must_use]
+    pub fn ssh_key(&self, id: &Blob) -> Option<(&Person, &SshKey)> {
+        self.active_people().find_map(|person| {
+            let key = person.ssh_keys.iter().find(|key| key.id() == *id)?;
+            Some((person, key))
+        })
+    }
+
     /// Whether one person is all there is: solo evaluation.
     #[must_use]
     pub fn is_solo(&self) -> bool {
@@ -423,6 +480,19 @@ impl Directory {
     #[must_use]
     pub fn is_bootstrapping(&self) -> bool {
         !self.members(&GroupName::admins()).any(|person| !person.keys.is_empty())
+    }
+
+    /// Whether a key of either kind stands under this id, for anybody.
+    fn is_enrolled(&self, id: &Blob) -> bool {
+        self.people.values().any(|person| {
+            person.keys.iter().any(|key| key.credential_id == *id)
+                || person.ssh_keys.iter().any(|key| key.id() == *id)
+        })
+    }
+
+    fn has_room_for_a_key(&self, person: PersonId, label: &str) -> Result<(), Malformed> {
+        let person = self.active_person(person)?;
+        free(person.keys.len() + person.ssh_keys.len() < KEYS_LIMIT, "seventeenth key", label)
     }
 
     fn with_person(&mut self, id: PersonId, change: impl FnOnce(&mut Person)) {
@@ -469,6 +539,7 @@ impl DirectoryEvent {
                 Principal::Person(*id).to_string()
             }
             Self::KeyEnrolled { person, .. }
+            | Self::SshKeyEnrolled { person, .. }
             | Self::KeyRevoked { person, .. }
             | Self::GroupJoined { person, .. }
             | Self::GroupLeft { person, .. } => Principal::Person(*person).to_string(),
@@ -486,7 +557,7 @@ impl DirectoryEvent {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::PersonAdded { .. } | Self::PersonDeactivated { .. } => "config.person",
-            Self::KeyEnrolled { .. } | Self::KeyRevoked { .. } => "config.key",
+            Self::KeyEnrolled { .. } | Self::SshKeyEnrolled { .. } | Self::KeyRevoked { .. } => KEY_VERB,
             Self::GroupJoined { .. } | Self::GroupLeft { .. } => "config.group",
             Self::AgentAdded { .. }
             | Self::AgentKeyReplaced { .. }
@@ -516,13 +587,12 @@ fn agent_key(key: &Blob) -> Result<(), Malformed> {
 }
 
 fn document_limit(what: &'static str, text: &str) -> Result<(), Malformed> {
-    if text.len() > DOCUMENT_LIMIT_BYTES {
-        return Err(Malformed::TooLarge {
-            what,
-            actual: text.len(),
-            limit: DOCUMENT_LIMIT_BYTES,
-            unit: "bytes",
-        });
+    size_limit(what, text.len(), DOCUMENT_LIMIT_BYTES)
+}
+
+fn size_limit(what: &'static str, actual: usize, limit: usize) -> Result<(), Malformed> {
+    if actual > limit {
+        return Err(Malformed::TooLarge { what, actual, limit, unit: "bytes" });
     }
     Ok(())
 }

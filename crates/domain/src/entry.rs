@@ -36,7 +36,7 @@ pub enum Kind {
     /// An answer to a question, or its withdrawal.
     #[serde(rename = "answer/1")]
     Answer,
-    /// Policy's new answer on a standing request.
+    /// Policy's new answer on a standing request, or reviews that count for it no more.
     #[serde(rename = "reevaluation/1")]
     Reevaluation,
     /// The end of a request that was never run.
@@ -69,6 +69,19 @@ pub enum Kind {
     /// Something was or may have been lost, said plainly.
     #[serde(rename = "gap/1")]
     Gap,
+    /// The log's key changes: the old key signs the checkpoint that this entry comes under, the new one every
+    /// checkpoint after it.
+    #[serde(rename = "rotation/1")]
+    Rotation,
+    /// Values, and leaves that are published elsewhere, were dropped below an index for their age.
+    #[serde(rename = "pruning/1")]
+    Pruning,
+    /// Activity that somebody outside reported: what they say, not what this gateway saw.
+    #[serde(rename = "reported/1")]
+    Reported,
+    /// Somebody had the whole store copied.
+    #[serde(rename = "backup/1")]
+    Backup,
 }
 
 impl Kind {
@@ -93,6 +106,10 @@ impl Kind {
             Self::Erasure => "erasure/1",
             Self::Heartbeat => "heartbeat/1",
             Self::Gap => "gap/1",
+            Self::Rotation => "rotation/1",
+            Self::Pruning => "pruning/1",
+            Self::Reported => "reported/1",
+            Self::Backup => "backup/1",
         }
     }
 }
@@ -185,7 +202,7 @@ impl Draft {
             Event::Reviewed { .. } => Kind::Review,
             Event::Asked { .. } => Kind::Question,
             Event::Answered { .. } | Event::Withdrawn { .. } => Kind::Answer,
-            Event::Reevaluated { .. } => Kind::Reevaluation,
+            Event::Reevaluated { .. } | Event::Dismissed { .. } => Kind::Reevaluation,
             Event::Expired {} | Event::Cancelled { .. } => Kind::End,
             Event::Redeemed { .. } => Kind::Execution,
             Event::Finished { .. } => Kind::Outcome,

@@ -66,6 +66,9 @@ pub enum Refusal {
     /// The requirement does not ask for the group that the statement names.
     #[error("no hold on this action asks for the group `{0}`")]
     GroupNotAsked(GroupName),
+    /// No hold lets somebody of this group break glass.
+    #[error("no hold on this action lets somebody of the group `{0}` break glass")]
+    NoGlass(GroupName),
     /// The reviewer is unknown, deactivated, or the signing key is revoked.
     #[error("the reviewer or the signing key is not active: {0}")]
     NotActive(String),
@@ -121,6 +124,7 @@ impl Refusal {
             Self::DuplicateReviewer => "duplicate-reviewer",
             Self::NotEligible { .. } => "not-eligible",
             Self::GroupNotAsked(_) => "group-not-asked",
+            Self::NoGlass(_) => "no-break-glass",
             Self::NotActive(_) => "not-active",
             Self::Signature(_) => "bad-signature",
             Self::Assurance => "assurance-too-low",

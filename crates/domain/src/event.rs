@@ -9,6 +9,16 @@ use crate::outcome::Outcome;
 use crate::principal::{Chain, Principal};
 use crate::review::SignedReview;
 
+/// An approval that counts no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dismissal {
+    /// Whose.
+    pub reviewer: PersonId,
+    /// The refusal's code, see [`crate::Refusal::code`].
+    pub why: String,
+}
+
 /// One thing that happened. The store gives it its time at commit and writes its log entry in the
 /// same transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +67,12 @@ pub enum Event {
     Reevaluated {
         /// The new evaluation.
         evaluation: Evaluation,
+    },
+    /// Approvals count no more: their reviewers have left, lost their group or their key, or come to stand on the
+    /// action's chain. Others are asked in their place.
+    Dismissed {
+        /// Whose, and why.
+        reviews: Vec<Dismissal>,
     },
     /// Nobody decided in time, or nobody ran it in time.
     Expired {},

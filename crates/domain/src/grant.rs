@@ -1,13 +1,15 @@
 //! The right to run one action once, and how it comes to be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::Refusal;
 use crate::action::Action;
-use crate::approval::Approval;
+use crate::approval::{Approval, Recorded};
 use crate::digest::Digest;
 use crate::evaluation::{Decision, Evaluation};
-use crate::id::{ActionId, GrantId, GroupName, Origin, PersonId};
+use crate::event::Dismissal;
+use crate::id::{ActionId, GrantId, Origin, PersonId};
+use crate::requirement::Tally;
 use crate::review::{CheckedReview, ReviewVerifier};
 use crate::statement::Verdict;
 
@@ -56,8 +58,8 @@ impl Permit {
             Decision::Permit => Vec::new(),
             Decision::NeedsReview(requirement) => {
                 let mut humans = BTreeSet::new();
-                let mut groups: BTreeMap<GroupName, u8> = BTreeMap::new();
-                for record in &case.reviews {
+                let mut approvals = Tally::default();
+                for record in case.reviews.iter().filter(|record| record.dismissed.is_none()) {
                     let checked = match CheckedReview::check(
                         record.signed.clone(),
                         action,
@@ -82,11 +84,10 @@ impl Permit {
                         continue;
                     }
                     if let Some(group) = &statement.group {
-                        let count = groups.entry(group.clone()).or_default();
-                        *count = count.saturating_add(1);
+                        approvals.add(group, statement.break_glass);
                     }
                 }
-                if !requirement.met_by(&groups) {
+                if !requirement.met_by(&approvals) {
                     return Err(Refusal::RequirementNotMet);
                 }
                 humans.into_iter().collect()
@@ -137,6 +138,46 @@ impl Permit {
     pub fn counted(&self) -> &[PersonId] {
         &self.counted
     }
+}
+
+/// The approvals of a pending or approved request that count no more, because of how their reviewers stand now:
+/// what [`crate::approval::Command::Dismiss`] takes.
+///
+/// # Errors
+/// [`Refusal::Signature`], [`Refusal::OtherAction`], [`Refusal::OtherOrigin`], [`Refusal::Malformed`] when a stored
+/// review is not what was signed (it was altered: raise an alarm).
+pub fn dismissals(
+    approval: &Approval,
+    action: &Action,
+    origin: &Origin,
+    verifier: &dyn ReviewVerifier,
+) -> Result<Vec<Dismissal>, Refusal> {
+    let case = approval.case();
+    let Some(requirement) = case.evaluation.requirement() else { return Ok(Vec::new()) };
+    if !matches!(approval, Approval::Pending(_) | Approval::Approved(_)) {
+        return Ok(Vec::new());
+    }
+    let mut dismissed = Vec::new();
+    let counting =
+        |record: &&Recorded| record.dismissed.is_none() && record.statement.verdict == Verdict::Approve;
+    for record in case.reviews.iter().filter(counting) {
+        let checked = CheckedReview::check(record.signed.clone(), action, requirement, origin, verifier);
+        match checked {
+            // A group that is asked no more is policy's doing: should it be asked again, the review stands.
+            Ok(_) | Err(Refusal::GroupNotAsked(_) | Refusal::NoGlass(_)) => {}
+            Err(
+                lost @ (Refusal::NotActive(_)
+                | Refusal::NotEligible { .. }
+                | Refusal::SelfReview
+                | Refusal::Assurance),
+            ) => {
+                let reviewer = record.statement.reviewer;
+                dismissed.push(Dismissal { reviewer, why: lost.code().to_owned() });
+            }
+            Err(altered) => return Err(altered),
+        }
+    }
+    Ok(dismissed)
 }
 
 /// The right to run one action once. It is made by spending a permit and cannot be copied, stored or

@@ -5,7 +5,8 @@
 //! ([`id`], [`verb`], [`principal`]), sealed into bytes with a digest ([`canonical`], [`commitment`],
 //! [`action`]), evaluated ([`evaluation`], [`requirement`]), reviewed ([`statement`], [`review`]),
 //! moved through its approval ([`approval`], [`event`], [`grant`]), run ([`outcome`]), and written
-//! down ([`entry`], [`receipt`]). [`directory`] is who and what the deployment knows.
+//! down ([`entry`], [`receipt`]). [`directory`] is who and what the deployment knows, [`key`] the keys
+//! that people have besides passkeys.
 
 pub mod id;
 pub mod time;
@@ -26,6 +27,7 @@ pub mod outcome;
 pub mod entry;
 pub mod receipt;
 pub mod directory;
+pub mod key;
 pub mod retry;
 pub mod text;
 

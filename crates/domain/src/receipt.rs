@@ -1,8 +1,8 @@
 //! A receipt: the proof, in one file, of what happened to one action.
 //!
 //! It carries the leaves with their inclusion proofs under one checkpoint, the fields that its holder may
-//! see, and the directory entries that enrolled the reviewers' keys. It verifies without us; the
-//! checks are in the crate `verify`.
+//! see, the directory entries that enrolled the reviewers' keys, and the cases in which administrators signed for
+//! these keys. It verifies without us; the checks are in the crate `verify`.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,19 @@ pub struct Receipt {
     /// The entries of the approval's events, and of the keys that signed, in the log's order.
     pub entries: Vec<Entry>,
     /// The action's payload, each field open or withheld, in the order of the paths.
+    pub payload: Vec<Disclosure>,
+    /// What was signed for each key whose own case is among the entries, in the log's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyPayload>,
+}
+
+/// The payload of a case in which a key was signed for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPayload {
+    /// Where that case's request stands in the log.
+    pub entry: u64,
+    /// Its payload, each field open or withheld, in the order of the paths.
     pub payload: Vec<Disclosure>,
 }
 

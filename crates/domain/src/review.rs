@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::Action;
+use crate::action::{Action, Point};
 use crate::digest::Blob;
+use crate::directory::KEY_VERB;
 use crate::id::{GroupName, Origin, PersonId};
-use crate::requirement::{Requirement, Separation};
+use crate::requirement::{Assurance, Requirement, Separation};
 use crate::statement::{Statement, Verdict};
 use crate::{Malformed, Refusal};
 
@@ -43,19 +44,25 @@ impl CheckedReview {
         // The signature comes before all that only keeps a review from counting: one that was altered is found
         // whatever else there is to say against it.
         let standing = verifier.verify(&signed, &statement, action)?;
-        if statement.assurance < requirement.assurance {
+        // A statement claims no more than its proof carries.
+        let weakest = if statement.break_glass { Assurance::Passkey } else { requirement.assurance };
+        if statement.assurance > signed.proof.assurance() || statement.assurance < weakest {
             return Err(Refusal::Assurance);
         }
         self_review(&statement, &standing, action, requirement)?;
         let eligible = match (&statement.verdict, &statement.group) {
             (Verdict::Approve, Some(group)) => {
-                if !requirement.asks_for(group) {
+                if statement.break_glass {
+                    if !requirement.lets_break_glass(group) {
+                        return Err(Refusal::NoGlass(group.clone()));
+                    }
+                } else if !requirement.asks_for(group) {
                     return Err(Refusal::GroupNotAsked(group.clone()));
                 }
                 standing.groups.contains(group)
             }
             (Verdict::Approve, None) => false,
-            // Whoever could have approved may deny or ask.
+            // Whoever could have approved, but by breaking glass, may deny or ask.
             (Verdict::Deny | Verdict::Ask, _) => {
                 standing.groups.iter().any(|group| requirement.asks_for(group))
             }
@@ -92,10 +99,21 @@ fn self_review(
     }
     let person = statement.reviewer;
     let on_chain = action.chain().contains(person) || standing.controls_caller;
-    let solo = requirement.separation == Separation::None
-        && action.chain().only_sponsors(person)
-        && !action.parts().resource.is_production();
-    if on_chain && !solo { Err(Refusal::SelfReview) } else { Ok(()) }
+    // Breaking glass takes somebody else, always: solo evaluation does not reach this far.
+    let own = !statement.break_glass && may_review_own(person, action, requirement);
+    if on_chain && !own { Err(Refusal::SelfReview) } else { Ok(()) }
+}
+
+/// Whether somebody who stands on an action's chain may review it all the same, which the record then calls
+/// `separation: none`: outside production, the only person as their agent's sponsor; and the only administrator
+/// whatever enrols or revokes a key, so that each key in the log has an administrator's signature over it.
+#[must_use]
+pub fn may_review_own(person: PersonId, action: &Action, requirement: &Requirement) -> bool {
+    let parts = action.parts();
+    let of_a_key = parts.point == Point::Config && parts.verb.as_str() == KEY_VERB;
+    requirement.separation == Separation::None
+        && !parts.resource.is_production()
+        && (of_a_key || action.chain().only_sponsors(person))
 }
 
 /// A review as its human signed it.
@@ -124,6 +142,29 @@ impl SignedReview {
 pub enum Proof {
     /// A WebAuthn assertion whose challenge is the statement's hash.
     Passkey(PasskeyProof),
+    /// An SSH signature (OpenSSH's `PROTOCOL.sshsig`) by a security key's key, over the same preimage.
+    SshSig(SshSigProof),
+}
+
+impl Proof {
+    /// How strongly a proof of this kind, once verified, ties a review to its human.
+    #[must_use]
+    pub fn assurance(&self) -> Assurance {
+        match self {
+            // Both are a FIDO authenticator's signature over the statement with its user verified.
+            Self::Passkey(_) | Self::SshSig(_) => Assurance::Passkey,
+        }
+    }
+
+    /// Under which id the key that signed is enrolled: a passkey's credential id, or an SSH key's
+    /// [`crate::key::SshKey::id`]. No signature covers it: it only finds the key.
+    #[must_use]
+    pub fn key_id(&self) -> &Blob {
+        match self {
+            Self::Passkey(proof) => &proof.credential_id,
+            Self::SshSig(proof) => &proof.key,
+        }
+    }
 }
 
 /// A WebAuthn assertion's parts, as the browser gave them; the names are WebAuthn's.
@@ -138,6 +179,16 @@ pub struct PasskeyProof {
     /// The authenticator data's exact bytes.
     pub authenticator_data: Blob,
     /// The signature over both.
+    pub signature: Blob,
+}
+
+/// An SSH signature's parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshSigProof {
+    /// Which key signed: its [`crate::key::SshKey::id`].
+    pub key: Blob,
+    /// The signature's exact bytes, as they stand within its armour.
     pub signature: Blob,
 }
 

@@ -64,7 +64,7 @@ pub struct Statement {
     pub evaluation: EvaluationRef,
     /// The verdict.
     pub verdict: Verdict,
-    /// The reason of a denial, or the question.
+    /// The reason of a denial or of breaking glass, or the question.
     pub note: Option<String>,
     /// The group that an approval counts under.
     pub group: Option<GroupName>,
@@ -82,6 +82,10 @@ pub struct Statement {
     pub expires: Timestamp,
     /// The digest of what was displayed.
     pub displayed: Digest,
+    /// Whether this human breaks glass: they approve alone, where a hold lets one of their group, and answer for it
+    /// afterwards. Nobody does so by an ordinary approval.
+    #[serde(default, deserialize_with = "canonical::only_true", skip_serializing_if = "canonical::is_false")]
+    pub break_glass: bool,
 }
 
 impl Statement {
@@ -97,8 +101,8 @@ impl Statement {
     /// Reads a statement strictly.
     ///
     /// # Errors
-    /// Another version, an approval without a group, a question without words, a note over its limit, effects
-    /// or uses that this version cannot bind.
+    /// Another version, an approval without a group, a question without words, glass broken without a reason or by
+    /// anything but an approval, a note over its limit, effects or uses that this version cannot bind.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let statement: Self = canonical::read(bytes)?;
         statement.check()?;
@@ -127,6 +131,9 @@ impl Statement {
                 limit: NOTE_LIMIT_BYTES,
                 unit: "bytes",
             });
+        }
+        if self.break_glass && (self.verdict != Verdict::Approve || note.trim().is_empty()) {
+            return bad("break_glass", "glass is broken by an approval, with the reason in its note");
         }
         match self.verdict {
             Verdict::Approve if self.group.is_none() => {

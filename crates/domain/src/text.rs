@@ -113,6 +113,17 @@ fn is_mixed(word: &str) -> bool {
     mimic || (latin && alike)
 }
 
+/// Whether two names can be taken for each other: they are the same but for case and for confusable characters, by
+/// the skeletons of UTS 39, section 4.
+#[must_use]
+pub fn looks_like(one: &str, other: &str) -> bool {
+    let skeleton = |text: &str| -> String { unicode_security::skeleton(text.trim()).collect() };
+    // Case goes first (`ANA`, `ana`) and last too: a capital `I` looks like an `l` only while it is one.
+    let folded = |text: &str| skeleton(&text.to_lowercase());
+    let drawn = |text: &str| skeleton(&skeleton(text).to_lowercase());
+    folded(one) == folded(other) || drawn(one) == drawn(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,9 +13,27 @@ use std::sync::Mutex;
 use domain::digest::{Purpose, Running};
 use domain::entry::{Draft, Kind};
 use domain::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{GatewayError, limits};
+
+/// What one line of a segment is made of.
+pub trait Line {
+    /// Writes it as one JSON object, without the line's end.
+    ///
+    /// # Errors
+    /// What cannot be written as JSON.
+    fn write(&self, line: &mut Vec<u8>) -> serde_json::Result<()>;
+}
+
+impl<T: Serialize> Line for T {
+    fn write(&self, line: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(line, self)
+    }
+}
+
+/// Room for a usual line, in bytes; a longer one grows.
+const LINE_BYTES: usize = 1_024;
 
 /// The open segment, and where segments lie.
 #[derive(Debug)]
@@ -33,12 +51,13 @@ struct Segment {
     path: PathBuf,
     digest: Running,
     records: u64,
+    bytes: u64,
     first: Timestamp,
     last: Timestamp,
 }
 
 /// A segment that takes no more lines: its leaf is to be recorded.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSegment {
     /// The file's name in the activity folder, once the leaf is recorded.
     pub file: String,
@@ -89,26 +108,39 @@ impl Activity {
     ///
     /// # Errors
     /// When it cannot be written: the action does not run.
-    pub fn append(
-        &self,
-        at: Timestamp,
-        record: &impl Serialize,
-    ) -> Result<Option<SealedSegment>, GatewayError> {
-        let mut line = serde_json::to_vec(record).map_err(|error| {
+    pub fn append(&self, at: Timestamp, record: &impl Line) -> Result<Option<SealedSegment>, GatewayError> {
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        record.write(&mut line).map_err(|error| {
             GatewayError::Unavailable(format!("the activity record cannot be written: {error}"))
         })?;
         line.push(b'\n');
+        self.append_lines(at, &line, 1)
+    }
+
+    /// As [`Activity::append`], for several whole lines at once: they are written together, and none is
+    /// acknowledged before all are with the operating system.
+    ///
+    /// # Errors
+    /// As [`Activity::append`]; some of the lines may then be in the segment all the same.
+    pub(crate) fn append_lines(
+        &self,
+        at: Timestamp,
+        lines: &[u8],
+        records: u64,
+    ) -> Result<Option<SealedSegment>, GatewayError> {
         let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut segment = match open.take() {
             Some(segment) => segment,
             None => self.begin(at)?,
         };
         // A line that was written in part leaves the segment to recovery; the next one starts afresh.
-        segment.file.write_all(&line).map_err(|error| failed("write", &segment.path, &error))?;
-        segment.digest.update(&line);
-        segment.records += 1;
+        segment.file.write_all(lines).map_err(|error| failed("write", &segment.path, &error))?;
+        segment.digest.update(lines);
+        segment.records += records;
+        segment.bytes += lines.len() as u64;
         segment.last = at;
-        if segment.records >= limits::SEGMENT_RECORDS || at.since(segment.first) >= limits::SEGMENT_AGE {
+        let full = segment.records >= limits::SEGMENT_RECORDS || segment.bytes >= limits::SEGMENT_BYTES;
+        if full || at.since(segment.first) >= limits::SEGMENT_AGE {
             drop(open);
             return self.finish(segment).map(Some);
         }
@@ -192,7 +224,7 @@ impl Activity {
             match options.open(&path) {
                 Ok(file) => {
                     let digest = Running::new(Purpose::Segment);
-                    return Ok(Segment { file, path, digest, records: 0, first: at, last: at });
+                    return Ok(Segment { file, path, digest, records: 0, bytes: 0, first: at, last: at });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed("open", &path, &error)),

@@ -1,6 +1,9 @@
 //! The card: everything that a reviewer decides by, as facts from the gateway, in the order of deciding. Its
 //! digest stands in the signed statement as what was displayed.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::action::{Level, Point};
@@ -14,9 +17,11 @@ use domain::principal::{Principal, Role};
 use domain::requirement::Requirement;
 use domain::text::{Piece, pieces};
 use domain::time::Timestamp;
+use mask::Masked;
 use serde::Serialize;
 use store::Summary;
 
+use crate::reveal::{self, Masking, Viewer};
 use crate::risk::{self, Risk};
 use crate::{Gateway, GatewayError, limits};
 
@@ -24,7 +29,7 @@ use crate::{Gateway, GatewayError, limits};
 /// the countdown) is not in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Card {
-    /// The version of this shape: 1.
+    /// The version of this shape: 2.
     pub v: u8,
     /// The approval.
     pub id: ActionId,
@@ -56,6 +61,10 @@ pub struct Card {
     pub payload_bytes: u64,
     /// Whether all of it stands here; where not, it is opened whole before anybody can approve.
     pub complete: bool,
+    /// The fields of which something is masked here. The action's digest covers what they really are.
+    pub masked: Vec<MaskedField>,
+    /// Those of them that whoever looks has opened in the console, by path.
+    pub revealed: Vec<String>,
     /// Where it was intercepted.
     pub point: Point,
     /// Whether the caller could go round.
@@ -106,6 +115,22 @@ pub struct Party {
     pub role: String,
 }
 
+/// A field of which something is masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MaskedField {
+    /// Which: a part's path, or `resource`, `reason` or `run`.
+    pub path: String,
+    /// What is masked there, such as `card`: each class once.
+    pub classes: Vec<String>,
+}
+
+impl MaskedField {
+    fn new(path: &str, masked: &Masked) -> Self {
+        let classes: BTreeSet<&str> = masked.findings().iter().map(|found| found.class.as_str()).collect();
+        Self { path: path.to_owned(), classes: classes.into_iter().map(str::to_owned).collect() }
+    }
+}
+
 /// One part of what would run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Part {
@@ -149,19 +174,48 @@ impl Card {
 }
 
 impl Gateway {
-    /// The card of an approval, as it stands.
+    /// The card of an approval, as it stands, for nobody in particular: masked, and nothing revealed.
     ///
     /// # Errors
-    /// Store failures.
+    /// As [`Gateway::card_for`].
     pub async fn card(&self, summary: &Summary) -> Result<Card, GatewayError> {
+        self.card_for(summary, Viewer::Anybody).await
+    }
+
+    /// The card of an approval, as it stands, for whoever looks.
+    ///
+    /// # Errors
+    /// Store failures, and a route whose rules of masking cannot be read.
+    pub async fn card_for(&self, summary: &Summary, viewer: Viewer) -> Result<Card, GatewayError> {
         let (action, case) = (summary.action.parts(), summary.approval.case());
         let directory = self.store.directory();
-        let (payload, payload_bytes, complete) = shown_payload(&self.payload_of(summary).await?);
+        let masking = match viewer {
+            Viewer::Caller => Masking::none(),
+            Viewer::Person(_) | Viewer::Anybody => Masking::of(action, &directory)?,
+        };
+        let fields = self.payload_of(summary).await?;
+        let (payload, payload_bytes, complete, mut masked) = shown_payload(&fields, &masking);
+        let mut words = |path: &str, text: &str, found: Option<Masked>| match found {
+            Some(found) => {
+                masked.push(MaskedField::new(path, &found));
+                Shown::new(&found.to_string())
+            }
+            None => Shown::new(text),
+        };
+        let resource = words(reveal::RESOURCE, &action.resource.name, masking.name(&action.resource.name));
+        let run = action.run.as_deref().map(|run| words(reveal::RUN, run, masking.words(run)));
+        let reason =
+            action.reason.as_deref().map(|reason| words(reveal::REASON, reason, masking.words(reason)));
+        let mut revealed = match viewer {
+            Viewer::Person(person) => self.revealed(action.id, person).await?,
+            Viewer::Caller | Viewer::Anybody => BTreeSet::new(),
+        };
+        revealed.retain(|path| masked.iter().any(|field| field.path == *path));
         Ok(Card {
-            v: 1,
+            v: 2,
             id: action.id,
             verb: action.verb.to_string(),
-            resource: Shown::new(&action.resource.name),
+            resource,
             environment: action.resource.environment.to_string(),
             production: action.resource.is_production(),
             target: action.target.name.to_string(),
@@ -169,15 +223,17 @@ impl Gateway {
             rules: case.evaluation.rules.clone(),
             requirement: case.evaluation.requirement().cloned(),
             chain: chain(action, &directory),
-            run: action.run.as_deref().map(Shown::new),
-            reason: action.reason.as_deref().map(Shown::new),
+            run,
+            reason,
             payload,
             payload_bytes,
             complete,
+            masked,
+            revealed: revealed.into_iter().collect(),
             point: action.point,
             level: action.level,
             credential: action.credential.as_ref().map(ToString::to_string),
-            questions: exchanges(case, &directory),
+            questions: exchanges(case, &directory, &masking),
             action: summary.action.digest(),
             evaluation: case.evaluation.digest()?,
             policy: case.evaluation.policy,
@@ -216,9 +272,9 @@ fn chain(action: &domain::action::Draft, directory: &Directory) -> Vec<Party> {
     std::iter::once(party(action.chain.caller, "caller")).chain(behind).collect()
 }
 
-fn shown_payload(fields: &[Disclosure]) -> (Vec<Part>, u64, bool) {
+fn shown_payload(fields: &[Disclosure], masking: &Masking) -> (Vec<Part>, u64, bool, Vec<MaskedField>) {
     let mut room = limits::SHOWN_PAYLOAD_BYTES;
-    let (mut total, mut complete) = (0, true);
+    let (mut total, mut complete, mut masked) = (0, true, Vec::new());
     let parts = fields
         .iter()
         .map(|field| match field {
@@ -228,12 +284,17 @@ fn shown_payload(fields: &[Disclosure]) -> (Vec<Part>, u64, bool) {
                 let fits = value.len() <= room;
                 room = room.saturating_sub(value.len());
                 complete &= fits;
-                let text = std::str::from_utf8(value).ok().filter(|_| fits);
+                let found = masking.field(&open.path, value);
+                masked.extend(found.iter().map(|found| MaskedField::new(&open.path, found)));
+                // What is no text is masked as a whole, and its mask is text.
+                let shown =
+                    found.map_or_else(|| Cow::Borrowed(value.as_slice()), |found| Cow::Owned(found.bytes()));
+                let text = std::str::from_utf8(&shown).ok().filter(|_| fits);
                 Part {
                     path: open.path.clone(),
                     bytes: value.len() as u64,
                     text: text.map(Shown::new),
-                    base64: (fits && text.is_none()).then(|| STANDARD.encode(value)),
+                    base64: (fits && text.is_none()).then(|| STANDARD.encode(&shown)),
                     cut: !fits,
                     erased: false,
                 }
@@ -251,18 +312,22 @@ fn shown_payload(fields: &[Disclosure]) -> (Vec<Part>, u64, bool) {
             }
         })
         .collect();
-    (parts, total, complete)
+    (parts, total, complete, masked)
 }
 
-fn exchanges(case: &Case, directory: &Directory) -> Vec<Exchange> {
+fn exchanges(case: &Case, directory: &Directory, masking: &Masking) -> Vec<Exchange> {
+    let shown = |text: &str| match masking.words(text) {
+        Some(masked) => Shown::new(&masked.to_string()),
+        None => Shown::new(text),
+    };
     case.questions
         .iter()
         .map(|question| Exchange {
             id: question.id,
             by: name_of(Principal::Person(question.asked.statement.reviewer), directory),
-            question: Shown::new(question.asked.statement.note.as_deref().unwrap_or_default()),
+            question: shown(question.asked.statement.note.as_deref().unwrap_or_default()),
             answer: match &question.settled {
-                Some(Settled::Answered { text, .. }) => Some(Shown::new(text)),
+                Some(Settled::Answered { text, .. }) => Some(shown(text)),
                 Some(Settled::Withdrawn(_)) | None => None,
             },
             withdrawn: matches!(question.settled, Some(Settled::Withdrawn(_))),

@@ -3,6 +3,10 @@
 //!
 //! Until there is a second administrator with a passkey, an administrator's change applies at once; its log
 //! entry then names no approval, which is what `separation: none` looks like for configuration.
+//!
+//! Keys are apart. After the first administrator's own, no key speaks for anybody before an administrator has signed
+//! a review of exactly this key, alone where there is no second one; the entry that enrols it names that approval. A
+//! key is revoked at once by its owner or by an administrator: the doubt counts against the key.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,8 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::action::{Action, Level, Point, Resource, Target};
 use domain::commitment::Fields;
-use domain::digest::{Digest, Purpose};
-use domain::directory::{Change, Directory, DirectoryEvent};
+use domain::digest::{Blob, Digest, Purpose};
+use domain::directory::{CHANGE_PATH, Change, Directory, DirectoryEvent, KEY_VERB, Passkey};
 use domain::evaluation::{Fact, Facts};
 use domain::grant::Redemption;
 use domain::id::{GroupName, PersonId};
@@ -29,8 +33,6 @@ use crate::{Gateway, GatewayError, limits};
 
 /// The target of changes of the deployment itself.
 const TARGET: &str = policy::schema::CONFIG_TARGET;
-/// The payload path under which a proposed change stands.
-const CHANGE: &str = "config.change";
 /// How often applying an approved change that met another one is tried again.
 const APPLY_TRIES: usize = 8;
 
@@ -61,22 +63,86 @@ impl Gateway {
     ) -> Result<Proposed, GatewayError> {
         self.require_admin(human)?;
         self.require_step_up(human)?;
-        if matches!(event, DirectoryEvent::KeyEnrolled { .. }) {
+        if is_enrolment(&event) {
             return Err(GatewayError::Forbidden("a key is enrolled by its owner, in the console".to_owned()));
         }
         self.propose_on(Chain::person(human.person), event).await
     }
 
-    /// Proposes the enrolment of an invited person's key: the inviter stands on the chain, so that another
-    /// administrator must look.
-    pub(crate) async fn propose_enrolment(
+    /// Proposes the enrolment of an invited person's first key: the inviter stands on the chain, so that another
+    /// administrator must look, where there is one.
+    pub(crate) async fn propose_first_key(
         self: &Arc<Self>,
         inviter: PersonId,
         invited: PersonId,
-        event: DirectoryEvent,
-    ) -> Result<Proposed, GatewayError> {
+        key: Passkey,
+    ) -> Result<Held, GatewayError> {
+        // A leftover link must not put a second key on somebody who has one.
+        let directory = self.store.directory();
+        if directory.person(invited).is_none_or(|known| !known.keys.is_empty()) {
+            return Err(GatewayError::Forbidden(
+                "this person has a passkey already; the invitation is void".to_owned(),
+            ));
+        }
         let behind = vec![Link { party: Principal::Person(invited), role: Role::Subject }];
-        self.propose_on(Chain { caller: Principal::Person(inviter), behind }, event).await
+        let chain = Chain { caller: Principal::Person(inviter), behind };
+        self.propose_key(chain, DirectoryEvent::KeyEnrolled { person: invited, key }).await
+    }
+
+    /// Proposes a further key of somebody's own, who has just proved to hold it.
+    pub(crate) async fn propose_own_key(
+        self: &Arc<Self>,
+        owner: PersonId,
+        event: DirectoryEvent,
+    ) -> Result<Held, GatewayError> {
+        self.propose_key(Chain::person(owner), event).await
+    }
+
+    async fn propose_key(
+        self: &Arc<Self>,
+        chain: Chain,
+        event: DirectoryEvent,
+    ) -> Result<Held, GatewayError> {
+        match self.propose_on(chain, event).await? {
+            Proposed::Held(held) => Ok(held),
+            Proposed::Denied(_) => Err(GatewayError::Forbidden("policy refuses this enrolment".to_owned())),
+            Proposed::Applied { .. } => {
+                Err(GatewayError::Unavailable("a key was enrolled without a review".to_owned()))
+            }
+        }
+    }
+
+    /// Revokes a key at once: one's own, or as an administrator anybody's. An administrator who would be the only
+    /// one left by it proposes it instead, since nobody gets rid of the second person alone; so does a command line,
+    /// whose session may be in other hands.
+    ///
+    /// # Errors
+    /// [`GatewayError::Forbidden`] for somebody else's key where one is no administrator, [`GatewayError::StepUp`],
+    /// [`GatewayError::Malformed`] for a key that is not there, or the last administrator's last passkey.
+    pub async fn revoke_key(
+        self: &Arc<Self>,
+        human: &Human,
+        person: PersonId,
+        key: Blob,
+    ) -> Result<Proposed, GatewayError> {
+        let own = person == human.person;
+        if !own {
+            self.require_admin(human)?;
+        }
+        self.require_step_up(human)?;
+        let event = DirectoryEvent::KeyRevoked { person, credential_id: key };
+        let directory = self.store.directory();
+        directory.check(&event)?;
+        let mut without = Directory::clone(&directory);
+        without.apply(&event, self.store.now())?;
+        let caller = Principal::Person(human.person);
+        let alone = !own && has_second_admin(&directory, caller) && !has_second_admin(&without, caller);
+        if alone || self.require_console(human).is_err() {
+            return self.propose_on(Chain::person(human.person), event).await;
+        }
+        let change = Change { event, by: Some(caller), approval: None };
+        let recorded = self.store.change(directory.version(), vec![change]).await?;
+        Ok(Proposed::Applied { version: recorded.into_inner() })
     }
 
     async fn propose_on(
@@ -86,17 +152,9 @@ impl Gateway {
     ) -> Result<Proposed, GatewayError> {
         let directory = self.store.directory();
         directory.check(&event)?;
-        // An invitation enrols a first key and no other, over the very directory that is committed upon: a leftover
-        // link must not put a second key on somebody who has one.
-        if let DirectoryEvent::KeyEnrolled { person, .. } = &event
-            && directory.person(*person).is_none_or(|known| !known.keys.is_empty())
-        {
-            return Err(GatewayError::Forbidden(
-                "this person has a passkey already; the invitation is void".to_owned(),
-            ));
-        }
+        directory.check_looks(&event)?;
         self.check_documents(&event).await?;
-        if !has_second_admin(&directory, chain.caller) {
+        if !is_enrolment(&event) && !has_second_admin(&directory, chain.caller) {
             let change = Change { event, by: Some(chain.caller), approval: None };
             let recorded = self.store.change(directory.version(), vec![change]).await?;
             return Ok(Proposed::Applied { version: recorded.into_inner() });
@@ -127,7 +185,7 @@ impl Gateway {
             run_when_gone: RunWhenGone::Yes,
             record: RecordPermit::BeforeRun,
         };
-        match self.decide(ask, move || vec![(CHANGE.to_owned(), bytes)]).await? {
+        match self.decide(ask, move || vec![(CHANGE_PATH.to_owned(), bytes)]).await? {
             Decided::Held(held) => Ok(Proposed::Held(held)),
             Decided::Denied(denied) => Ok(Proposed::Denied(denied)),
             // The built-in rule holds every change; whoever loosened it must not slip through here.
@@ -154,6 +212,7 @@ impl Gateway {
             DirectoryEvent::PersonAdded { .. }
             | DirectoryEvent::PersonDeactivated { .. }
             | DirectoryEvent::KeyEnrolled { .. }
+            | DirectoryEvent::SshKeyEnrolled { .. }
             | DirectoryEvent::KeyRevoked { .. }
             | DirectoryEvent::GroupJoined { .. }
             | DirectoryEvent::GroupLeft { .. }
@@ -209,6 +268,22 @@ fn check_policy(text: &str, directory: &Directory) -> Result<(), GatewayError> {
     if findings.is_empty() { Ok(()) } else { refuse(findings) }
 }
 
+/// Whether the change lets a key speak for somebody.
+fn is_enrolment(event: &DirectoryEvent) -> bool {
+    matches!(event, DirectoryEvent::KeyEnrolled { .. } | DirectoryEvent::SshKeyEnrolled { .. })
+}
+
+/// Whether the action is about a key, and no administrator with a passkey stands apart from those who ask: then the
+/// one there is signs for it, and the record says `separation: none`.
+pub(crate) fn is_one_administrators_key(action: &Action, directory: &Directory) -> bool {
+    let parts = action.parts();
+    parts.point == Point::Config
+        && parts.verb.as_str() == KEY_VERB
+        && !directory
+            .members(&GroupName::admins())
+            .any(|person| !person.keys.is_empty() && !parts.chain.contains(person.id))
+}
+
 /// A change is one of our own types: nothing of it is left to guess.
 fn understood() -> Facts {
     Facts::from([("matched".to_owned(), Fact::Bool(true)), ("parsed".to_owned(), Fact::Bool(true))])
@@ -245,11 +320,14 @@ impl ConfigRunner {
         action: &Action,
         payload: &Fields,
     ) -> Result<u64, String> {
-        let bytes = payload.get(CHANGE).ok_or("the change is missing from the payload")?;
+        let bytes = payload.get(CHANGE_PATH).ok_or("the change is missing from the payload")?;
         let event: DirectoryEvent = domain::canonical::read(bytes).map_err(|error| error.to_string())?;
         let approval = Some(redemption.get().approval());
         for _ in 0..APPLY_TRIES {
-            let version = self.store.directory().version();
+            let directory = self.store.directory();
+            let version = directory.version();
+            // Two changes that were proposed side by side may bring names that look alike.
+            directory.check_looks(&event).map_err(|error| error.to_string())?;
             let change = Change { event: event.clone(), by: Some(action.chain().caller), approval };
             match self.store.change(version, vec![change]).await {
                 Ok(recorded) => return Ok(recorded.into_inner()),

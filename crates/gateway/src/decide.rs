@@ -20,6 +20,7 @@ use policy::PolicySet;
 use serde::Serialize;
 use store::{Recorded, RunWhenGone};
 
+use crate::activity::Line;
 use crate::admit::Caller;
 use crate::hold::Held;
 use crate::{Gateway, GatewayError, limits, risk};
@@ -136,7 +137,7 @@ impl Deciding {
 
 /// Everything that a decision may depend on beside the request's own values and the directory's version; see
 /// [`policy::MemoKey`], which says the same of a sealed action.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
     chain: Chain,
     target: TargetName,
@@ -151,6 +152,15 @@ struct Key {
     parsed: bool,
 }
 
+impl std::hash::Hash for Key {
+    /// What most decisions differ in; equality looks at all of it.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.chain.caller.hash(state);
+        self.target.hash(state);
+        self.operation.hash(state);
+    }
+}
+
 /// Decisions that cannot depend on a request's own values, remembered for one directory version.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
@@ -161,44 +171,91 @@ pub(crate) struct Remembered {
 struct Permits {
     /// The directory's version that they were made over.
     version: u64,
-    rules: HashMap<Key, Arc<[DecidingRule]>>,
+    lines: HashMap<Key, Arc<[u8]>>,
 }
 
 impl Remembered {
-    fn get(&self, version: u64, key: &Key) -> Option<Arc<[DecidingRule]>> {
+    /// What every line of such a permit says, as it is written.
+    fn get(&self, version: u64, key: &Key) -> Option<Arc<[u8]>> {
         let permits = self.permits.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if permits.version == version { permits.rules.get(key).cloned() } else { None }
+        if permits.version == version { permits.lines.get(key).cloned() } else { None }
     }
 
-    fn put(&self, version: u64, key: Key, rules: Arc<[DecidingRule]>) {
+    fn put(&self, version: u64, key: Key, line: Arc<[u8]>) {
         let mut permits = self.permits.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if permits.version != version || permits.rules.len() >= limits::REMEMBERED_DECISIONS {
-            *permits = Permits { version, rules: HashMap::new() };
+        if permits.version != version || permits.lines.len() >= limits::REMEMBERED_DECISIONS {
+            *permits = Permits { version, lines: HashMap::new() };
         }
-        permits.rules.insert(key, rules);
+        permits.lines.insert(key, line);
     }
 }
 
-/// A line of a segment: a decision that people were not asked about.
-#[derive(Serialize)]
+/// A line of a segment: a decision that people were not asked about. It is written as one object: first what is this
+/// action's own, then what every action of its kind shares.
 struct ActivityRecord<'a> {
+    own: OwnPart<'a>,
+    shared: &'a [u8],
+}
+
+/// What is one action's own.
+#[derive(Serialize)]
+struct OwnPart<'a> {
     v: u8,
     id: ActionId,
     time: Timestamp,
+    resource: &'a Resource,
+    run: Option<&'a str>,
+    reason: Option<&'a str>,
+    /// Present where the payload was read and sealed.
+    action: Option<Digest>,
+}
+
+/// What is the same for every action that a remembered decision answers for; see [`Key`].
+#[derive(Serialize)]
+struct SharedPart<'a> {
     effect: &'static str,
     point: Point,
     level: Level,
     caller: Principal,
     behind: &'a [domain::principal::Link],
     verb: Verb,
-    resource: &'a Resource,
     target: &'a Target,
-    run: Option<&'a str>,
-    reason: Option<&'a str>,
     rules: Vec<&'a str>,
     policy: Digest,
-    /// Present where the payload was read and sealed.
-    action: Option<Digest>,
+}
+
+impl<'a> SharedPart<'a> {
+    fn of(ask: &'a Ask<'_>, effect: &'static str, rules: &'a [DecidingRule], policy: Digest) -> Self {
+        let chain = ask.caller.chain();
+        Self {
+            effect,
+            point: ask.point,
+            level: ask.level,
+            caller: chain.caller,
+            behind: &chain.behind,
+            verb: ask.verb,
+            target: ask.target,
+            rules: rules.iter().map(|rule| rule.id.as_str()).collect(),
+            policy,
+        }
+    }
+
+    fn write(&self) -> Result<Vec<u8>, GatewayError> {
+        serde_json::to_vec(self).map_err(|error| {
+            GatewayError::Unavailable(format!("the activity record cannot be written: {error}"))
+        })
+    }
+}
+
+impl Line for ActivityRecord<'_> {
+    fn write(&self, line: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut *line, &self.own)?;
+        // Two objects become one: `{a}` and `{b}` are `{a,b}`; neither is ever empty.
+        line.pop();
+        line.push(b',');
+        line.extend_from_slice(self.shared.get(1..).unwrap_or_default());
+        Ok(())
+    }
 }
 
 /// A line of a segment: what came of a permitted action.
@@ -245,13 +302,13 @@ impl Gateway {
             parsed: ask.facts.get("parsed") == Some(&Fact::Bool(true)),
         };
         if ask.record == RecordPermit::Segment
-            && let Some(rules) = self.remembered.get(directory.version(), &key)
+            && let Some(shared) = self.remembered.get(directory.version(), &key)
         {
-            let policy = self.deciding(&directory)?.set.digest();
-            self.log_activity(id, &ask, "permit", &rules, policy, None).await?;
+            self.log_activity(id, &ask, &shared, None).await?;
             return Ok(Decided::Permitted(Permitted { id, _recorded: None }));
         }
-        self.decide_whole(ask, payload(), id, key).await
+        // Boxed, so that what is remembered does not carry the room that asking people takes.
+        Box::pin(self.decide_whole(ask, payload(), id, key)).await
     }
 
     async fn decide_whole(
@@ -272,19 +329,21 @@ impl Gateway {
                     let recorded = match ask.record {
                         RecordPermit::BeforeRun => Some(self.record_decision(&action, &evaluation).await?),
                         RecordPermit::Segment => {
-                            let (rules, digest) = (&evaluation.rules, Some(action.digest()));
-                            self.log_activity(id, &ask, "permit", rules, evaluation.policy, digest).await?;
+                            let shared = SharedPart::of(&ask, "permit", &evaluation.rules, evaluation.policy)
+                                .write()?;
+                            self.log_activity(id, &ask, &shared, Some(action.digest())).await?;
+                            if cacheable {
+                                self.remembered.put(directory.version(), key, shared.into());
+                            }
                             None
                         }
                     };
-                    if cacheable {
-                        self.remembered.put(directory.version(), key, evaluation.rules.into());
-                    }
                     return Ok(Decided::Permitted(Permitted { id, _recorded: recorded }));
                 }
                 Decision::Deny => {
-                    let digest = Some(action.digest());
-                    self.log_activity(id, &ask, "deny", &evaluation.rules, evaluation.policy, digest).await?;
+                    let shared =
+                        SharedPart::of(&ask, "deny", &evaluation.rules, evaluation.policy).write()?;
+                    self.log_activity(id, &ask, &shared, Some(action.digest())).await?;
                     metrics::counter!("countersign_decisions_total", "effect" => "deny").increment(1);
                     return Ok(Decided::Denied(Denied { id, rules: evaluation.rules }));
                 }
@@ -293,8 +352,8 @@ impl Gateway {
                         "it would need review, and its bytes cannot be shown to anybody before they run";
                     let rules =
                         vec![DecidingRule { id: "countersign.not-holdable".parse()?, why: why.to_owned() }];
-                    let digest = Some(action.digest());
-                    self.log_activity(id, &ask, "deny", &rules, evaluation.policy, digest).await?;
+                    let shared = SharedPart::of(&ask, "deny", &rules, evaluation.policy).write()?;
+                    self.log_activity(id, &ask, &shared, Some(action.digest())).await?;
                     return Ok(Decided::Denied(Denied { id, rules }));
                 }
                 Decision::NeedsReview(_) => match self.hold(&ask, &action, &fields, evaluation).await {
@@ -320,7 +379,7 @@ impl Gateway {
         let cacheable = !answer.depends_on_values;
         let mut evaluation = deciding.set.record(&question, answer);
         if let Decision::NeedsReview(requirement) = &mut evaluation.decision
-            && directory.is_solo()
+            && (directory.is_solo() || crate::change::is_one_administrators_key(action, directory))
             && !action.parts().resource.is_production()
         {
             requirement.separation = Separation::None;
@@ -402,37 +461,18 @@ impl Gateway {
         &self,
         id: ActionId,
         ask: &Ask<'_>,
-        effect: &'static str,
-        rules: &[DecidingRule],
-        policy: Digest,
+        shared: &[u8],
         action: Option<Digest>,
     ) -> Result<(), GatewayError> {
-        let chain = ask.caller.chain();
         let time = self.store.now();
-        let record = ActivityRecord {
-            v: 1,
-            id,
-            time,
-            effect,
-            point: ask.point,
-            level: ask.level,
-            caller: chain.caller,
-            behind: &chain.behind,
-            verb: ask.verb,
-            resource: &ask.resource,
-            target: ask.target,
-            run: ask.run,
-            reason: ask.reason,
-            rules: rules.iter().map(|rule| rule.id.as_str()).collect(),
-            policy,
-            action,
-        };
-        self.write_activity(time, &record).await
+        let resource = ask.resource.as_ref();
+        let own = OwnPart { v: 1, id, time, resource, run: ask.run, reason: ask.reason, action };
+        self.write_activity(time, &ActivityRecord { own, shared }).await
     }
 
-    async fn write_activity(&self, time: Timestamp, record: &impl Serialize) -> Result<(), GatewayError> {
+    async fn write_activity(&self, time: Timestamp, record: &impl Line) -> Result<(), GatewayError> {
         match self.activity.append(time, record)? {
-            Some(_) => self.record_segments().await,
+            Some(_) => Box::pin(self.record_segments()).await,
             None => Ok(()),
         }
     }

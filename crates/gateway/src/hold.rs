@@ -243,7 +243,7 @@ impl Gateway {
         };
         let effect = if attached { "attach" } else { "hold" };
         metrics::counter!("countersign_decisions_total", "effect" => effect).increment(1);
-        tracing::info!(%id, attached, verb = %ask.verb, resource = ?ask.resource.name, "held for review");
+        tracing::info!(%id, attached, verb = %ask.verb, resource = ?crate::reveal::logged(&ask.resource.name), "held for review");
         Ok(Held { id, url: self.approval_url(id), attached, why })
     }
 

@@ -3,8 +3,9 @@
 //! The files stand in the order of the way: [`admit`] (who and what), [`decide`] (policy answers),
 //! [`hold`] (people are asked, the caller waits), [`review`] (a human signs), [`redeem`] (policy is asked again and the
 //! approval is spent), [`run`] (exactly the approved bytes), [`seal`] (what came of it), [`receipt`] (the proof). Beside
-//! the way stand [`activity`] (permits, in hashed segments), [`change`] (the directory, changed by the same
-//! way), [`people`] (sessions and passkeys) and [`sweep`] (expiry, and what a restart finds).
+//! the way stand [`activity`] (permits, in hashed segments), [`report`] (what others say that they did), [`change`] (the
+//! directory, changed by the same way), [`people`] (sessions and passkeys) and [`sweep`] (expiry, and what a restart
+//! finds). [`reveal`] masks what people see, and opens it; [`backup`] copies the store.
 //!
 //! [`ports`] are what others implement: the points that run bytes, the randomness, and the store.
 
@@ -18,9 +19,12 @@ pub mod seal;
 pub mod receipt;
 
 pub mod activity;
+pub mod backup;
 pub mod card;
 pub mod change;
 pub mod people;
+pub mod report;
+pub mod reveal;
 pub mod risk;
 pub mod sweep;
 

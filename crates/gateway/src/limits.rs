@@ -30,6 +30,8 @@ pub const SWEEP_BATCH: usize = 256;
 pub const REPORT_LIFETIME: Span = Span::from_seconds(24 * 3_600);
 /// How many records a segment of activity holds before it is sealed.
 pub const SEGMENT_RECORDS: u64 = 65_536;
+/// The size at which a segment of activity is sealed, in bytes: reported events are larger than permits.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// How long a segment of activity stays open before it is sealed.
 pub const SEGMENT_AGE: Duration = Duration::from_secs(60);
 /// The most requests that one caller may have pending; more are refused until some are decided.
@@ -44,3 +46,23 @@ pub const SEAL_PAUSE: Duration = Duration::from_secs(1);
 pub const PENDING_BYTES_PER_AGENT: usize = 256 << 20;
 /// The most people that one receipt names.
 pub const RECEIPT_PEOPLE: usize = 64;
+/// How many keys stand between a reviewer's and the first administrator's, at most, each signed for with the next.
+pub const COUNTERSIGNED_DEPTH: usize = 32;
+/// The most cases in which keys were signed for that one approval's evidence brings along.
+pub const COUNTERSIGNED_CASES: usize = 128;
+/// The most events that one report carries.
+pub const REPORTED_EVENTS: usize = 4_096;
+/// The longest id, source, kind or subject of a reported event, in bytes.
+pub const REPORTED_NAME_BYTES: usize = 1_024;
+/// The most attributes of a reported event.
+pub const REPORTED_ATTRIBUTES: usize = 128;
+/// The longest name of an attribute of a reported event, in bytes.
+pub const REPORTED_ATTRIBUTE_NAME_BYTES: usize = 256;
+/// The longest value of an attribute of a reported event, in bytes.
+pub const REPORTED_ATTRIBUTE_BYTES: usize = 8 << 10;
+/// The largest data of a reported event, in bytes.
+pub const REPORTED_DATA_BYTES: usize = 64 << 10;
+/// The largest reported event whole, in bytes, as the segment's line holds it.
+pub const REPORTED_LINE_BYTES: usize = 256 << 10;
+/// How long a gateway at which nobody waits leaves an approved action to the one at which somebody may.
+pub(crate) const ELSEWHERE_FIRST: Duration = Duration::from_millis(500);

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
+use domain::digest::Blob;
 use domain::directory::{Change, DirectoryEvent, Person};
 use domain::id::{GroupName, PersonId};
 use domain::principal::Principal;
 use domain::time::Span;
 use identity::{
     Ceremony, IdentityError, Invite, InviteToken, Login, Passkeys, Pending, Session, SessionKind,
-    SessionToken, limits,
+    SessionToken, SshEnrolment, limits,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::admit::{Caller, refused};
-use crate::change::Proposed;
 use crate::{Gateway, GatewayError};
 
 /// A human whose session was checked for this very request.
@@ -43,8 +43,17 @@ pub struct SignedIn {
 pub enum Enrolment {
     /// The key speaks for its person now, who is signed in.
     Done(SignedIn),
-    /// Another administrator must look at the key first.
-    Held(crate::hold::Held),
+    /// An administrator must sign for exactly this key first.
+    Held(HeldKey),
+}
+
+/// A key that waits for an administrator's signature.
+#[derive(Debug)]
+pub struct HeldKey {
+    /// The request that they review.
+    pub held: crate::hold::Held,
+    /// The key's fingerprint, for its owner to tell the administrator by another way.
+    pub fingerprint: String,
 }
 
 /// How long the command line's sign-in waits for its human.
@@ -142,18 +151,14 @@ impl Gateway {
         if self.store.take(&token.vault_key()).await?.is_none() {
             return Err(refused(IdentityError::Expired("invite")));
         }
-        let event = DirectoryEvent::KeyEnrolled { person: invite.person, key: enrolled.passkey };
         match invite.by {
             Some(Principal::Person(inviter)) => {
-                match self.propose_enrolment(inviter, invite.person, event).await? {
-                    Proposed::Applied { .. } => {}
-                    Proposed::Held(held) => return Ok(Enrolment::Held(held)),
-                    Proposed::Denied(_) => {
-                        return Err(GatewayError::Forbidden("policy refuses this enrolment".to_owned()));
-                    }
-                }
+                let fingerprint = enrolled.passkey.fingerprint();
+                let held = self.propose_first_key(inviter, invite.person, enrolled.passkey).await?;
+                Ok(Enrolment::Held(HeldKey { held, fingerprint }))
             }
-            Some(Principal::Agent(_)) => return Err(refused(IdentityError::OtherPerson)),
+            Some(Principal::Agent(_)) => Err(refused(IdentityError::OtherPerson)),
+            // The first administrator: nobody is there who could sign for the key, and its entry names nobody.
             None => {
                 let directory = self.store.directory();
                 if !directory.is_bootstrapping() {
@@ -162,11 +167,12 @@ impl Gateway {
                 if directory.person(invite.person).is_none_or(|person| !person.keys.is_empty()) {
                     return Err(refused(IdentityError::Expired("invite")));
                 }
+                let event = DirectoryEvent::KeyEnrolled { person: invite.person, key: enrolled.passkey };
                 let change = Change { event, by: None, approval: None };
                 self.store.change(directory.version(), vec![change]).await?;
+                self.open_session(&enrolled.login, SessionKind::Console).await.map(Enrolment::Done)
             }
         }
-        self.open_session(&enrolled.login, SessionKind::Console).await.map(Enrolment::Done)
     }
 
     /// Options for a further passkey of somebody who has just used one.
@@ -179,26 +185,78 @@ impl Gateway {
         self.creation_options(human.person).await
     }
 
-    /// Takes the browser's answer for a further passkey.
+    /// Takes the browser's answer for a further passkey, and asks an administrator to sign for it.
     ///
     /// # Errors
     /// [`GatewayError::StepUp`], [`GatewayError::Unauthenticated`] with the reason.
     pub async fn finish_further_key(
-        &self,
+        self: &Arc<Self>,
         human: &Human,
         label: &str,
         response: &[u8],
-    ) -> Result<(), GatewayError> {
+    ) -> Result<HeldKey, GatewayError> {
         self.require_console(human)?;
         self.require_step_up(human)?;
         let enrolled = self.enrolled(response, label).await?;
         if enrolled.login.person() != human.person {
             return Err(refused(IdentityError::OtherPerson));
         }
+        let fingerprint = enrolled.passkey.fingerprint();
         let event = DirectoryEvent::KeyEnrolled { person: human.person, key: enrolled.passkey };
-        let change = Change { event, by: Some(Principal::Person(human.person)), approval: None };
-        self.store.change(self.store.directory().version(), vec![change]).await?;
-        Ok(())
+        let held = self.propose_own_key(human.person, event).await?;
+        Ok(HeldKey { held, fingerprint })
+    }
+
+    /// What the owner of an SSH key on a security key signs with it, to enrol it: its bytes, and the message for
+    /// `ssh-keygen -Y sign`. `line` is the line of its `.pub` file.
+    ///
+    /// A command line may begin this: the signature shows that the owner holds the key, and nothing comes of it
+    /// before an administrator has signed for exactly this key in the console.
+    ///
+    /// # Errors
+    /// [`GatewayError::StepUp`], [`GatewayError::Forbidden`] for a key that is on no security key.
+    pub async fn begin_ssh_key(
+        &self,
+        human: &Human,
+        line: &str,
+        label: &str,
+    ) -> Result<(Blob, Blob), GatewayError> {
+        self.require_step_up(human)?;
+        let (origin, now) = (&self.settings.origin, self.store.now());
+        let enrolment =
+            SshEnrolment::begin(origin, human.person, line, label, now, self.draw()?).map_err(not_taken)?;
+        let person = human.person;
+        let event = DirectoryEvent::SshKeyEnrolled { person, key: enrolment.key.clone() };
+        self.store.directory().check(&event)?;
+        let bytes = enrolment.write()?;
+        self.store.keep(&enrolment.vault_key(), &bytes, limits::SSH_ENROLMENT_LIFETIME).await?;
+        Ok((Blob(bytes), Blob(enrolment.message()?)))
+    }
+
+    /// Takes what `ssh-keygen` signed, and asks an administrator to sign for the key.
+    ///
+    /// # Errors
+    /// [`GatewayError::StepUp`], [`GatewayError::Forbidden`] with the reason.
+    pub async fn finish_ssh_key(
+        self: &Arc<Self>,
+        human: &Human,
+        enrolment: &Blob,
+        signature: &str,
+    ) -> Result<HeldKey, GatewayError> {
+        self.require_step_up(human)?;
+        let begun = SshEnrolment::read(&enrolment.0).map_err(not_taken)?;
+        let kept = self.store.take(&begun.vault_key()).await?;
+        if kept.as_deref() != Some(enrolment.0.as_slice()) {
+            return Err(not_taken(IdentityError::Expired("SSH key's enrolment")));
+        }
+        if begun.person != human.person {
+            return Err(not_taken(IdentityError::OtherPerson));
+        }
+        let key = begun.finish(signature, self.store.now()).map_err(not_taken)?;
+        let fingerprint = key.fingerprint();
+        let event = DirectoryEvent::SshKeyEnrolled { person: human.person, key };
+        let held = self.propose_own_key(human.person, event).await?;
+        Ok(HeldKey { held, fingerprint })
     }
 
     /// Options for `navigator.credentials.get`, to sign in, or to step up where somebody is signed in.
@@ -440,4 +498,10 @@ impl Gateway {
         let lifetime = session.lifetime(self.store.now());
         Ok(self.store.keep(&token.vault_key(), &session.write()?, lifetime).await?)
     }
+}
+
+/// A key or a signature of somebody who is signed in: what is wrong is theirs to read, and the session stays good.
+fn not_taken(error: IdentityError) -> GatewayError {
+    tracing::info!(reason = %error, "refused an SSH key");
+    GatewayError::Forbidden(error.to_string())
 }

@@ -2,18 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use domain::action::Point;
+use domain::approval::Approval;
+use domain::canonical;
 use domain::commitment::Disclosure;
 use domain::digest::Blob;
+use domain::directory::{CHANGE_PATH, Change, DirectoryEvent, KEY_VERB};
+use domain::id::{ActionId, PersonId};
 use domain::principal::Principal;
-use domain::receipt::{Entry, Receipt};
-use store::Summary;
+use domain::receipt::{Entry, KeyPayload, Receipt};
+use store::{StoreError, Summary};
 
 use crate::{Gateway, GatewayError, limits};
 
 impl Gateway {
     /// The receipt of an approval: every entry of its events, the directory entries of everybody who
-    /// stands on its chain or reviewed it, each with its proof under one checkpoint. The payload's fields are
-    /// open only when `with_payload`.
+    /// stands on its chain or reviewed it, and the cases in which administrators signed for the reviewers' keys, each
+    /// with its proof under one checkpoint. The payload's fields are open only when `with_payload`.
     ///
     /// # Errors
     /// Store failures.
@@ -25,6 +30,8 @@ impl Gateway {
         for principal in self.everybody(summary) {
             indices.extend(self.store.directory_entries(&principal.to_string()).await?);
         }
+        let vouched = self.key_cases(summary, head.size).await?;
+        indices.extend(&vouched.entries);
         let mut entries = Vec::with_capacity(indices.len());
         for index in indices.into_iter().filter(|index| *index < head.size) {
             let view = self.store.entry(index).await?;
@@ -37,7 +44,7 @@ impl Gateway {
             });
         }
         let payload = self.store.payload(id).await?;
-        let payload = if with_payload { payload } else { withheld(payload)? };
+        let payload = if with_payload { payload } else { shown(summary, payload)? };
         Ok(Receipt {
             v: 1,
             origin: self.settings.origin.clone(),
@@ -45,7 +52,98 @@ impl Gateway {
             checkpoint: head.checkpoint,
             entries,
             payload,
+            keys: vouched.payloads,
         })
+    }
+
+    /// What shows who signed for the keys that signed reviews of an approval: for each, the case in which it was signed
+    /// for and the directory's entries of whoever reviewed that case, and the same for their keys, up to the first
+    /// administrator's; all below an index. At most [`limits::COUNTERSIGNED_DEPTH`] keys deep and
+    /// [`limits::COUNTERSIGNED_CASES`] cases; a verifier says of what lies beyond that it is not shown.
+    ///
+    /// # Errors
+    /// Store failures.
+    pub async fn key_cases(&self, summary: &Summary, below: u64) -> Result<KeyCases, GatewayError> {
+        let mut found = KeyCases::default();
+        let (mut round, mut seen) = (signing_keys(summary), BTreeSet::new());
+        for _ in 0..limits::COUNTERSIGNED_DEPTH {
+            let mut next = BTreeSet::new();
+            for (person, key) in round {
+                if !seen.insert((person, key.clone())) {
+                    continue;
+                }
+                let entries = self.store.directory_entries(&Principal::Person(person).to_string()).await?;
+                for index in entries.into_iter().filter(|index| *index < below) {
+                    found.entries.insert(index);
+                    let Some(approval) = self.enrolled_under(index, &key).await? else { continue };
+                    if found.cases.contains(&approval) || found.cases.len() >= limits::COUNTERSIGNED_CASES {
+                        continue;
+                    }
+                    found.cases.insert(approval);
+                    next.extend(self.key_case(approval, below, &mut found).await?);
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+            round = next;
+        }
+        found.payloads.sort_by_key(|payload| payload.entry);
+        Ok(found)
+    }
+
+    /// Takes in a case in which a key was signed for; answers the keys that signed in it.
+    async fn key_case(
+        &self,
+        id: ActionId,
+        below: u64,
+        found: &mut KeyCases,
+    ) -> Result<BTreeSet<(PersonId, Blob)>, GatewayError> {
+        // What was erased or pruned is left out: the verifier finds that it is not shown.
+        let (summary, payload) = match (self.store.approval(id).await, self.store.payload(id).await) {
+            (Ok(summary), Ok(payload)) => (summary, payload),
+            (Err(StoreError::NotFound(_)), _) | (_, Err(StoreError::NotFound(_))) => {
+                return Ok(BTreeSet::new());
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+        };
+        let mut indices = Vec::new();
+        for (_, position) in self.store.history(id).await? {
+            if self.store.entry(position.index).await?.leaf.is_empty() {
+                return Ok(BTreeSet::new());
+            }
+            indices.extend(Some(position.index).filter(|index| *index < below));
+        }
+        if let Some(request) = indices.first() {
+            let payload = shown(&summary, payload)?;
+            found.payloads.push(KeyPayload { entry: *request, payload });
+        }
+        found.entries.extend(indices);
+        Ok(signing_keys(&summary))
+    }
+
+    /// The approval that a directory entry names, where it enrols this key.
+    async fn enrolled_under(&self, index: u64, key: &Blob) -> Result<Option<ActionId>, GatewayError> {
+        let fields = self.store.entry(index).await?.fields;
+        let Some(Disclosure::Open(field)) = fields.first() else { return Ok(None) };
+        let change: Change = canonical::read(&field.value.0)?;
+        let enrolled = match &change.event {
+            DirectoryEvent::KeyEnrolled { key, .. } => key.credential_id.clone(),
+            DirectoryEvent::SshKeyEnrolled { key, .. } => key.id(),
+            DirectoryEvent::PersonAdded { .. }
+            | DirectoryEvent::PersonDeactivated { .. }
+            | DirectoryEvent::KeyRevoked { .. }
+            | DirectoryEvent::GroupJoined { .. }
+            | DirectoryEvent::GroupLeft { .. }
+            | DirectoryEvent::AgentAdded { .. }
+            | DirectoryEvent::AgentKeyReplaced { .. }
+            | DirectoryEvent::AgentSponsorChanged { .. }
+            | DirectoryEvent::AgentDisabled { .. }
+            | DirectoryEvent::RouteSet { .. }
+            | DirectoryEvent::RouteRemoved { .. }
+            | DirectoryEvent::PolicyApplied { .. } => return Ok(None),
+        };
+        Ok(change.approval.filter(|_| enrolled == *key))
     }
 
     fn everybody(&self, summary: &Summary) -> BTreeSet<Principal> {
@@ -56,12 +154,38 @@ impl Gateway {
     }
 }
 
-fn withheld(fields: Vec<Disclosure>) -> Result<Vec<Disclosure>, GatewayError> {
-    fields
-        .into_iter()
-        .map(|field| match field {
-            Disclosure::Open(open) => Ok(Disclosure::Withheld(open.commitment()?)),
-            withheld @ Disclosure::Withheld(_) => Ok(withheld),
-        })
-        .collect()
+/// What shows who signed for some keys.
+#[derive(Debug, Default)]
+pub struct KeyCases {
+    /// The cases.
+    pub cases: BTreeSet<ActionId>,
+    /// Where their entries stand, and the directory's of whoever reviewed them.
+    pub entries: BTreeSet<u64>,
+    /// Their payloads, the key's change open, in the order of their requests.
+    pub payloads: Vec<KeyPayload>,
+}
+
+/// A payload of which nothing is open but the change of a key that ran: that one stands open in the directory's own
+/// entry, so nothing is revealed by it, and without it nobody can say what an administrator signed for.
+///
+/// # Errors
+/// [`domain::Malformed`] for a field that cannot be committed to.
+pub fn shown(summary: &Summary, fields: Vec<Disclosure>) -> Result<Vec<Disclosure>, domain::Malformed> {
+    let parts = summary.action.parts();
+    let ran = matches!(summary.approval, Approval::Executing(_) | Approval::Finished(_));
+    let of_a_key = ran && parts.point == Point::Config && parts.verb.as_str() == KEY_VERB;
+    let shown = fields.into_iter().map(|field| match field {
+        Disclosure::Open(open) if !(of_a_key && open.path == CHANGE_PATH) => {
+            open.commitment().map(Disclosure::Withheld)
+        }
+        shown @ (Disclosure::Open(_) | Disclosure::Withheld(_)) => Ok(shown),
+    });
+    shown.collect()
+}
+
+/// The keys that signed the reviews of a case, with their owners.
+fn signing_keys(summary: &Summary) -> BTreeSet<(PersonId, Blob)> {
+    let case = summary.approval.case();
+    let reviews = case.reviews.iter().chain(case.questions.iter().map(|question| &question.asked));
+    reviews.map(|record| (record.statement.reviewer, record.signed.proof.key_id().clone())).collect()
 }

@@ -7,7 +7,7 @@ use domain::Refusal;
 use domain::approval::{Approval, Command};
 use domain::directory::Directory;
 use domain::evaluation::{DecidingRule, Decision, Evaluation};
-use domain::grant::{Permit, Redemption};
+use domain::grant::{Permit, Redemption, dismissals};
 use domain::id::{ActionId, GrantId};
 use domain::principal::{Chain, Principal};
 use store::{Effect, Recorded, StoreError, Summary};
@@ -47,6 +47,7 @@ impl Gateway {
                 Ok(permit) => permit,
                 Err(refusal @ (Refusal::RequirementNotMet | Refusal::PolicyDenies(_))) => {
                     self.reevaluate(&summary, fresh).await?;
+                    self.dismiss_lapsed(id).await?;
                     return Err(refusal.into());
                 }
                 Err(
@@ -55,9 +56,7 @@ impl Gateway {
                     | Refusal::OtherAction
                     | Refusal::OtherOrigin(_)),
                 ) => {
-                    tracing::error!(%id, reason = %altered, "a stored review does not verify: the store was altered");
-                    metrics::counter!("countersign_alarms_total", "kind" => "altered-review").increment(1);
-                    return Err(altered.into());
+                    return Err(alarm(id, altered));
                 }
                 Err(refusal) => return Err(refusal.into()),
             };
@@ -103,6 +102,32 @@ impl Gateway {
         Ok(evaluation)
     }
 
+    /// Drops the approvals whose reviewers have lost their standing since, so that others are asked in their place
+    /// while there is time.
+    ///
+    /// # Errors
+    /// Store failures; the domain's refusal where a stored review does not verify.
+    pub(crate) async fn dismiss_lapsed(&self, id: ActionId) -> Result<(), GatewayError> {
+        // Read again: policy may have been asked again just now.
+        let summary = self.store.approval(id).await?;
+        let directory = self.store.directory();
+        let verifier = identity::DirectoryVerifier {
+            directory: &directory,
+            relying_party: &self.settings.relying_party,
+        };
+        let lapsed = dismissals(&summary.approval, &summary.action, &self.settings.origin, &verifier)
+            .map_err(|altered| alarm(id, altered))?;
+        if lapsed.is_empty() {
+            return Ok(());
+        }
+        let effect = Effect { directory: Some(directory.version()), ..Effect::default() };
+        match self.store.advance(id, Command::Dismiss(lapsed), effect).await {
+            // Somebody was quicker, or the directory moved on: it is looked at again for that.
+            Ok(_) | Err(StoreError::Refused(_) | StoreError::Stale) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Lets a new evaluation stand where it asks for something else than the one before.
     pub(crate) async fn reevaluate(&self, summary: &Summary, fresh: Evaluation) -> Result<(), GatewayError> {
         let standing = &summary.approval.case().evaluation;
@@ -120,6 +145,13 @@ impl Gateway {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Says loudly that a stored review is not what was signed.
+fn alarm(id: ActionId, altered: Refusal) -> GatewayError {
+    tracing::error!(%id, reason = %altered, "a stored review does not verify: the store was altered");
+    metrics::counter!("countersign_alarms_total", "kind" => "altered-review").increment(1);
+    altered.into()
 }
 
 /// Whether whoever asked is still let in: what a disabled agent, or one whose sponsor has left, was allowed is

@@ -1,5 +1,9 @@
-//! **review**: a human is handed one statement, signs it with a passkey, and the checked review enters the
+//! **review**: a human is handed one statement, signs it with a key of theirs, and the checked review enters the
 //! approval. Which group it counts under is ours to say, not the page's.
+//!
+//! A passkey signs in the console. At a terminal an SSH key on a security key signs; there the session only fetches
+//! and carries, since whatever runs as its human can read it, and the signature is all the authority there is. What
+//! was prepared for one of the two is submitted by no other.
 
 use std::sync::Arc;
 
@@ -10,8 +14,8 @@ use domain::digest::{Blob, Digest};
 use domain::entry;
 use domain::id::{ActionId, GroupName, PersonId, QuestionId};
 use domain::principal::Principal;
-use domain::requirement::{Assurance, Separation};
-use domain::review::{CheckedReview, SignedReview};
+use domain::requirement::Assurance;
+use domain::review::{CheckedReview, Proof, SignedReview, may_review_own};
 use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
 use domain::time::Span;
 use serde::Serialize;
@@ -19,6 +23,7 @@ use store::{Effect, Summary};
 
 use crate::admit::refused;
 use crate::people::Human;
+use crate::reveal::Viewer;
 use crate::{Gateway, GatewayError, limits};
 
 /// A statement ready to be signed.
@@ -39,8 +44,16 @@ pub struct Standing {
     pub may_deny: bool,
     /// The group under which an approval would count.
     pub group: Option<GroupName>,
-    /// Why not, in words, where not.
+    /// The group under which this person may break glass: approve alone, with a reason that stands on record.
+    pub glass: Option<GroupName>,
+    /// Why they may not approve, in words, where not.
     pub why_not: Option<String>,
+}
+
+impl Standing {
+    fn none(why: String) -> Self {
+        Self { may_approve: false, may_deny: false, group: None, glass: None, why_not: Some(why) }
+    }
 }
 
 impl Gateway {
@@ -68,12 +81,7 @@ impl Gateway {
     /// What this person may do about an approval, and why.
     #[must_use]
     pub fn standing(&self, summary: &Summary, person: PersonId) -> Standing {
-        let no = |why: &str| Standing {
-            may_approve: false,
-            may_deny: false,
-            group: None,
-            why_not: Some(why.to_owned()),
-        };
+        let no = |why: &str| Standing::none(why.to_owned());
         if !matches!(summary.approval, Approval::Pending(_) | Approval::Approved(_)) {
             return no(&format!("the request is {} already", summary.approval.word()));
         }
@@ -86,35 +94,25 @@ impl Gateway {
             return no("you are not active");
         };
         let asked = known.groups.iter().any(|group| requirement.asks_for(group));
-        if !asked {
+        if !asked && !known.groups.iter().any(|group| requirement.lets_break_glass(group)) {
             return no("no rule that holds this asks for a group of yours");
         }
+        let but_deny = |why: &str| Standing { may_deny: asked, ..no(why) };
         let chain = &case.chain;
         let controls = match chain.caller {
             Principal::Agent(agent) => directory.agent(agent).is_some_and(|agent| agent.sponsor == person),
             Principal::Person(caller) => caller == person,
         };
-        let solo = requirement.separation == Separation::None
-            && chain.only_sponsors(person)
-            && !summary.action.parts().resource.is_production();
-        if (chain.contains(person) || controls) && !solo {
-            let why = "you stand on this action's chain; somebody else must review it";
-            return Standing {
-                may_approve: false,
-                may_deny: true,
-                group: None,
-                why_not: Some(why.to_owned()),
-            };
+        let own = may_review_own(person, &summary.action, requirement);
+        let on_chain = chain.contains(person) || controls;
+        if on_chain && !own {
+            return but_deny("you stand on this action's chain; somebody else must review it");
         }
         if case.reviewed_by(person) {
-            let why = "you have approved already; one human counts once";
-            return Standing {
-                may_approve: false,
-                may_deny: true,
-                group: None,
-                why_not: Some(why.to_owned()),
-            };
+            return but_deny("you have approved already; one human counts once");
         }
+        let mut glass = requirement.open_glass(&case.approvals()).into_iter();
+        let glass = glass.find(|group| !on_chain && known.groups.contains(group));
         // Of the groups that still wait, the one with the fewest other people who could serve it.
         let group = case
             .open()
@@ -123,13 +121,11 @@ impl Gateway {
             .min_by_key(|progress| directory.members(&progress.group).count())
             .map(|progress| progress.group);
         match group {
-            Some(group) => Standing { may_approve: true, may_deny: true, group: Some(group), why_not: None },
-            None => Standing {
-                may_approve: false,
-                may_deny: true,
-                group: None,
-                why_not: Some("your groups have approved already".to_owned()),
-            },
+            Some(group) => {
+                Standing { may_approve: true, may_deny: true, group: Some(group), glass, why_not: None }
+            }
+            None if asked => Standing { glass, ..but_deny("your groups have approved already") },
+            None => Standing { glass, ..no("your group may only break glass here, in an emergency") },
         }
     }
 
@@ -146,25 +142,72 @@ impl Gateway {
         note: Option<String>,
         displayed: Digest,
     ) -> Result<Prepared, GatewayError> {
+        self.prepare(id, human, Said::Verdict(verdict), note, displayed).await
+    }
+
+    /// Prepares the statement of one human who breaks glass: who approves alone what others should have looked at,
+    /// because it cannot wait, and says why. Otherwise as [`Gateway::prepare_review`].
+    ///
+    /// # Errors
+    /// [`GatewayError::Stale`], [`GatewayError::Forbidden`] with the reason why this person may not.
+    pub async fn prepare_break_glass(
+        &self,
+        id: ActionId,
+        human: &Human,
+        reason: String,
+        displayed: Digest,
+    ) -> Result<Prepared, GatewayError> {
+        if reason.trim().is_empty() {
+            return Err(GatewayError::Forbidden("breaking glass takes a reason; state it".to_owned()));
+        }
+        self.prepare(id, human, Said::BreakGlass, Some(reason), displayed).await
+    }
+
+    async fn prepare(
+        &self,
+        id: ActionId,
+        human: &Human,
+        said: Said,
+        note: Option<String>,
+        displayed: Digest,
+    ) -> Result<Prepared, GatewayError> {
         let summary = self.approval_for(id, human).await?;
         let standing = self.standing(&summary, human.person);
-        let allowed = match verdict {
-            Verdict::Approve => standing.may_approve,
-            Verdict::Deny => standing.may_deny,
-            Verdict::Ask => standing.may_approve,
+        let (verdict, break_glass) = match said {
+            Said::Verdict(verdict) => (verdict, false),
+            Said::BreakGlass => (Verdict::Approve, true),
+        };
+        let allowed = match said {
+            Said::Verdict(Verdict::Approve | Verdict::Ask) => standing.may_approve,
+            Said::Verdict(Verdict::Deny) => standing.may_deny,
+            Said::BreakGlass => standing.glass.is_some(),
         };
         if !allowed {
-            let why = standing.why_not.unwrap_or_else(|| "you may not review this request".to_owned());
+            let why = match said {
+                Said::Verdict(_) => {
+                    standing.why_not.unwrap_or_else(|| "you may not review this request".to_owned())
+                }
+                Said::BreakGlass => "no rule that holds this lets you break glass now".to_owned(),
+            };
             self.record_refusal(id, human.person, &why).await?;
             return Err(GatewayError::Forbidden(why));
         }
-        let card = self.card(&summary).await?;
+        let card = self.card_for(&summary, Viewer::Person(human.person)).await?;
         if card.digest()? != displayed {
             return Err(GatewayError::Stale(
                 "the request has changed since this page was shown; look again".to_owned(),
             ));
         }
-        if verdict == Verdict::Approve && !card.complete && !self.has_seen(id, human.person).await? {
+        if verdict == Verdict::Approve && !card.masked.is_empty() {
+            self.require_reveal(&summary, human).await?;
+        }
+        let signer = self.signer(human)?;
+        // A terminal that has taken the payload has it all to show; the human who signs is asked there.
+        let opened = match signer {
+            Signer::Passkey => self.has_seen(id, human.person).await?,
+            Signer::SshKey => self.has_opened(id, human.person).await?,
+        };
+        if verdict == Verdict::Approve && !card.complete && !opened {
             let why = "the payload is larger than this page; open it in full before you approve";
             return Err(GatewayError::Forbidden(why.to_owned()));
         }
@@ -188,7 +231,11 @@ impl Gateway {
             },
             verdict,
             note,
-            group: if verdict == Verdict::Approve { standing.group } else { None },
+            group: match said {
+                Said::Verdict(Verdict::Approve) => standing.group,
+                Said::Verdict(Verdict::Deny | Verdict::Ask) => None,
+                Said::BreakGlass => standing.glass,
+            },
             grant: GrantBounds { uses: 1, seconds: requirement.grant },
             effects: std::collections::BTreeMap::new(),
             reviewer: human.person,
@@ -196,9 +243,10 @@ impl Gateway {
             nonce: Blob(nonce.to_vec()),
             expires: now.after(identity::limits::STATEMENT_LIFETIME),
             displayed,
+            break_glass,
         };
         let bytes = statement.write()?;
-        self.store.keep(&statement_key(&nonce), &bytes, identity::limits::STATEMENT_LIFETIME).await?;
+        self.store.keep(&signer.vault_key(&nonce), &bytes, identity::limits::STATEMENT_LIFETIME).await?;
         let directory = self.store.directory();
         let challenge = assertion::statement_challenge(&bytes);
         let keys = directory.person(human.person).map(|person| person.keys.as_slice()).unwrap_or_default();
@@ -206,9 +254,25 @@ impl Gateway {
         Ok(Prepared { statement: Blob(bytes), options })
     }
 
-    /// Takes the signed statement. What we handed out is looked up by its nonce and spent, so nothing that
-    /// a page made up, and nothing twice, comes through here. `response` is the browser's answer
-    /// (`PublicKeyCredential.toJSON()`).
+    /// How the human of this session signs.
+    ///
+    /// # Errors
+    /// [`GatewayError::Forbidden`] at a command line whose human has no SSH key enrolled.
+    fn signer(&self, human: &Human) -> Result<Signer, GatewayError> {
+        if self.require_console(human).is_ok() {
+            return Ok(Signer::Passkey);
+        }
+        let directory = self.store.directory();
+        if directory.person(human.person).is_some_and(|person| !person.ssh_keys.is_empty()) {
+            return Ok(Signer::SshKey);
+        }
+        let why = "do this in the console, with your passkey; a terminal needs an SSH key on a security key, enrolled";
+        Err(GatewayError::Forbidden(why.to_owned()))
+    }
+
+    /// Takes a statement signed with a passkey, in the console. What we handed out is looked up by its nonce and
+    /// spent, so nothing that a page made up, and nothing twice, comes through here. `response` is the browser's
+    /// answer (`PublicKeyCredential.toJSON()`).
     ///
     /// # Errors
     /// The domain's refusal, which is logged too.
@@ -219,7 +283,36 @@ impl Gateway {
         statement: &Blob,
         response: &[u8],
     ) -> Result<Summary, GatewayError> {
-        match self.try_submit(id, human, statement, response).await {
+        let proof = || identity::review_proof(response).map_err(refused);
+        self.submit(id, human, statement, Signer::Passkey, proof).await
+    }
+
+    /// Takes a statement signed at a terminal: what `ssh-keygen -Y sign` wrote, in its armour. The same holds as in
+    /// [`Gateway::submit_review`].
+    ///
+    /// # Errors
+    /// The domain's refusal, which is logged too.
+    pub async fn submit_ssh_review(
+        self: &Arc<Self>,
+        id: ActionId,
+        human: &Human,
+        statement: &Blob,
+        signature: &str,
+    ) -> Result<Summary, GatewayError> {
+        let refused = |why: identity::IdentityError| Refusal::Signature(why.to_string()).into();
+        let proof = || identity::ssh_review_proof(signature).map_err(refused);
+        self.submit(id, human, statement, Signer::SshKey, proof).await
+    }
+
+    async fn submit(
+        self: &Arc<Self>,
+        id: ActionId,
+        human: &Human,
+        statement: &Blob,
+        signer: Signer,
+        proof: impl FnOnce() -> Result<Proof, GatewayError>,
+    ) -> Result<Summary, GatewayError> {
+        match self.try_submit(id, human, statement, signer, proof).await {
             Err(GatewayError::Refused(refusal)) => {
                 self.record_refusal(id, human.person, &refusal.to_string()).await?;
                 metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code())
@@ -235,21 +328,26 @@ impl Gateway {
         id: ActionId,
         human: &Human,
         bytes: &Blob,
-        response: &[u8],
+        signer: Signer,
+        proof: impl FnOnce() -> Result<Proof, GatewayError>,
     ) -> Result<Summary, GatewayError> {
         let statement = Statement::read(&bytes.0)?;
         if statement.reviewer != human.person || statement.approval != id {
             return Err(Refusal::OtherAction.into());
         }
-        if self.store.take(&statement_key(&statement.nonce.0)).await?.as_deref() != Some(bytes.0.as_slice()) {
+        if self.store.take(&signer.vault_key(&statement.nonce.0)).await?.as_deref()
+            != Some(bytes.0.as_slice())
+        {
             return Err(Refusal::StatementExpired.into());
         }
         let summary = self.approval_for(id, human).await?;
         let Some(requirement) = summary.approval.case().evaluation.requirement().cloned() else {
             return Err(Refusal::Stale.into());
         };
-        self.require_console(human)?;
-        let proof = identity::review_proof(response).map_err(refused)?;
+        if signer == Signer::Passkey {
+            self.require_console(human)?;
+        }
+        let proof = proof()?;
         let signed = SignedReview { statement: bytes.clone(), proof };
         let directory = self.store.directory();
         let verifier = identity::DirectoryVerifier {
@@ -264,26 +362,39 @@ impl Gateway {
         self.store.advance(id, Command::Review { review, question }, effect).await?;
         metrics::counter!("countersign_reviews_total", "verdict" => format!("{:?}", statement.verdict).to_lowercase())
             .increment(1);
+        if statement.break_glass {
+            let group = statement.group.as_ref().map(ToString::to_string).unwrap_or_default();
+            metrics::counter!("countersign_break_glass_total", "group" => group.clone()).increment(1);
+            tracing::error!(%id, person = %statement.reviewer, group, "break-glass: one human approved alone");
+        }
         Ok(self.store.approval(id).await?)
     }
 
     /// The payload whole, for a reviewer; that it was opened is logged, and lets them approve if it was opened
-    /// in the console.
+    /// in the console. Nothing in it is masked: where something would be, only those with the right open it.
     ///
     /// # Errors
-    /// [`GatewayError::NotFound`], store failures.
+    /// [`GatewayError::NotFound`]; [`GatewayError::Forbidden`] without the right; store failures.
     pub async fn open_payload(&self, id: ActionId, human: &Human) -> Result<Vec<Disclosure>, GatewayError> {
         let summary = self.approval_for(id, human).await?;
         let payload = self.payload_of(&summary).await?;
-        let by = Principal::Person(human.person).to_string();
-        let fields = vec![("by".to_owned(), by.into_bytes())];
-        let draft = entry::Draft { kind: entry::Kind::Reveal, subject: Some(id.to_string()), fields };
-        self.store.record(draft).await?;
+        let masked = self.card(&summary).await?.masked;
+        if !masked.is_empty() {
+            self.require_reveal(&summary, human).await?;
+        }
+        self.record_reveal(id, human.person, None).await?;
         // Whatever runs as its human can read the command line's session: that is no human's having seen it.
         let mark: &[u8] = if self.require_console(human).is_ok() { SEEN } else { TAKEN };
         if mark == SEEN || !self.has_opened(id, human.person).await? {
             let lifetime = Span::from_seconds(domain::time::SPAN_LIMIT_SECONDS);
             self.store.keep(&opened_key(id, human.person), mark, lifetime).await?;
+        }
+        if mark == SEEN {
+            let in_payload = |path: &str| {
+                payload.iter().any(|field| matches!(field, Disclosure::Open(open) if open.path == path))
+            };
+            let shown = masked.into_iter().map(|field| field.path).filter(|path| in_payload(path));
+            self.keep_revealed(id, human.person, shown).await?;
         }
         Ok(payload)
     }
@@ -393,8 +504,33 @@ fn opened_key(id: ActionId, person: PersonId) -> String {
     format!("opened/{id}/{person}")
 }
 
-fn statement_key(nonce: &[u8]) -> String {
-    format!("statement/{}", nonce.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+/// What a human says by a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// A verdict of the ordinary way.
+    Verdict(Verdict),
+    /// That they approve alone, by breaking glass.
+    BreakGlass,
+}
+
+/// With what a statement is to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signer {
+    /// A passkey, in the console.
+    Passkey,
+    /// An SSH key on a security key, at a terminal.
+    SshKey,
+}
+
+impl Signer {
+    /// Where a statement waits to be signed.
+    fn vault_key(self, nonce: &[u8]) -> String {
+        let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        match self {
+            Self::Passkey => format!("statement/{nonce}"),
+            Self::SshKey => format!("statement/ssh/{nonce}"),
+        }
+    }
 }
 
 pub(crate) fn may_see(summary: &Summary, directory: &domain::directory::Directory, person: PersonId) -> bool {
@@ -403,7 +539,7 @@ pub(crate) fn may_see(summary: &Summary, directory: &domain::directory::Director
     let asked = case
         .evaluation
         .requirement()
-        .is_some_and(|requirement| known.groups.iter().any(|group| requirement.asks_for(group)));
+        .is_some_and(|requirement| known.groups.iter().any(|group| requirement.concerns(group)));
     asked
         || case.chain.contains(person)
         || known.groups.contains(&GroupName::admins())

@@ -21,19 +21,29 @@ impl Gateway {
             );
         }
         self.record_segments().await?;
-        for summary in self.all_in("executing").await? {
+        self.settle_orphans(usize::MAX).await?;
+        for summary in self.all_in("approved").await? {
+            if summary.run_when_gone == RunWhenGone::Yes {
+                tokio::spawn(Arc::clone(self).run_approved(summary.action.id()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a gateway ran that is there no more, this one before its restart or another: nobody knows what came of it.
+    async fn settle_orphans(&self, limit: usize) -> Result<(), GatewayError> {
+        for id in self.store.orphans(limit).await? {
+            let summary = self.store.approval(id).await?;
             // Somebody who runs an action themself may still report.
             if self.runner(summary.action.parts().point).is_none() {
                 continue;
             }
-            let id = summary.action.id();
-            tracing::warn!(%id, "it was running when the gateway stopped: its outcome is unknown");
+            tracing::warn!(%id, "it was running when its gateway stopped: its outcome is unknown");
             let outcome = Outcome::unknown("the gateway stopped while this ran; look at the target");
-            self.store.advance(id, Command::Finish(outcome), Effect::default()).await?;
-        }
-        for summary in self.all_in("approved").await? {
-            if summary.run_when_gone == RunWhenGone::Yes {
-                tokio::spawn(Arc::clone(self).run_approved(summary.action.id()));
+            match self.store.advance(id, Command::Finish(outcome), Effect::default()).await {
+                // Another gateway was quicker.
+                Ok(_) | Err(StoreError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -65,7 +75,12 @@ impl Gateway {
     async fn moved(self: Arc<Self>, id: domain::id::ActionId) {
         let Ok(summary) = self.store.approval(id).await else { return };
         self.asking.note(&summary);
-        let wanted = summary.run_when_gone == RunWhenGone::Yes || self.waiting.has_waiters(id);
+        let here = self.waiting.has_waiters(id);
+        let wanted = summary.run_when_gone == RunWhenGone::Yes || here;
+        if wanted && !here && self.store.is_shared() {
+            // The gateway at which the caller waits goes first: only there can a result be handed over as it comes.
+            tokio::time::sleep(limits::ELSEWHERE_FIRST).await;
+        }
         if matches!(summary.approval, Approval::Approved(_)) && wanted {
             self.run_approved(id).await;
         }
@@ -86,7 +101,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// A directory that changed may ask for more, or less, of every standing request.
+    /// A directory that changed may ask for more, or less, of every standing request, and may void what somebody
+    /// approved who stands no more as they stood.
     async fn ask_policy_again(self: Arc<Self>) {
         for state in ["pending", "approved"] {
             let standing = match self.all_in(state).await {
@@ -98,11 +114,12 @@ impl Gateway {
             };
             for summary in standing {
                 let directory = self.store.directory();
-                let asked = match self.evaluate_again(&summary, &directory).await {
-                    Ok(fresh) => self.reevaluate(&summary, fresh).await,
-                    Err(error) => Err(error),
+                let asked = async {
+                    let fresh = self.evaluate_again(&summary, &directory).await?;
+                    self.reevaluate(&summary, fresh).await?;
+                    self.dismiss_lapsed(summary.action.id()).await
                 };
-                if let Err(error) = asked {
+                if let Err(error) = asked.await {
                     tracing::error!(id = %summary.action.id(), %error, "could not ask policy again");
                 }
             }
@@ -132,6 +149,7 @@ impl Gateway {
                 Err(error) => tracing::error!(%id, %error, "could not expire what has lapsed"),
             }
         }
+        self.settle_orphans(limits::SWEEP_BATCH).await?;
         let now = self.store.now();
         for summary in self.all_in("executing").await? {
             let Approval::Executing(executing) = &summary.approval else { continue };

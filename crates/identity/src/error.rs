@@ -113,6 +113,9 @@ pub enum IdentityError {
     /// The check of the registration refused.
     #[error("the new passkey was refused: {0}")]
     Enrolment(assertion::Refusal),
+    /// The check of an SSH key or of a signature by one refused.
+    #[error("the SSH key was refused: {0}")]
+    SshKey(assertion::Refusal),
     /// The configured public URL cannot carry passkeys.
     #[error("passkeys do not work at `{url}`: {why}")]
     PublicUrl {
@@ -152,7 +155,7 @@ impl IdentityError {
             | Self::Stored { .. } => {
                 "the credential was not accepted; use one that is enrolled here, or ask an administrator".to_owned()
             }
-            // Only a signature, a code or an invite that verified leads here.
+            // Only a signature, a code, an invite or a session that verified leads here.
             Self::Audience { .. }
             | Self::Delegation { .. }
             | Self::Expired(_)
@@ -165,6 +168,7 @@ impl IdentityError {
             | Self::PasskeyRevoked(_)
             | Self::PasskeyEnrolled
             | Self::Enrolment(_)
+            | Self::SshKey(_)
             // The operator's own configuration.
             | Self::PublicUrl { .. } => self.to_string(),
         }
@@ -197,6 +201,7 @@ impl IdentityError {
             Self::OtherCeremony => "other-ceremony",
             Self::Passkey(_) => "passkey",
             Self::Enrolment(_) => "enrolment",
+            Self::SshKey(_) => "ssh-key",
             Self::PublicUrl { .. } => "public-url",
             Self::Stored { .. } => "stored",
         }

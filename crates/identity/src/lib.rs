@@ -10,7 +10,7 @@
 //! review of its own action may come from ([`chain`]). [`reviewer`] checks the signature on a verdict.
 //!
 //! Two classes of credential never meet: no function here turns an agent's token into a person, and
-//! only a passkey with user verification makes a review.
+//! only a key with user verification makes a review: a passkey, or an SSH key on a security key ([`ssh`]).
 
 pub mod chain;
 
@@ -20,6 +20,7 @@ pub mod token;
 pub mod invite;
 pub mod passkey;
 pub mod session;
+pub mod ssh;
 
 pub mod reviewer;
 
@@ -45,4 +46,5 @@ pub use relying_party::relying_party;
 pub use reviewer::DirectoryVerifier;
 pub use secret::Secret;
 pub use session::{Session, SessionKind, SessionToken};
+pub use ssh::{SshEnrolment, ssh_review_proof};
 pub use token::{AccessToken, Claims, TokenCache, TokenKey};

@@ -22,9 +22,6 @@ pub const SESSION_IDLE: Span = Span::from_seconds(12 * 3_600);
 /// How long a session lives, used or not: 24 hours.
 pub const SESSION_ABSOLUTE: Span = Span::from_seconds(24 * 3_600);
 
-/// How stale a session's `last_seen` may be before it is worth a write: 60 seconds.
-pub const SESSION_TOUCH: Span = Span::from_seconds(60);
-
 /// How long a passkey's touch counts as fresh for what asks for a step-up: 5 minutes.
 pub const STEP_UP_FRESHNESS: Span = Span::from_seconds(5 * 60);
 
@@ -33,6 +30,9 @@ pub const INVITE_LIFETIME: Span = Span::from_seconds(3_600);
 
 /// How long a drawn challenge waits for the passkey: 5 minutes.
 pub const PASSKEY_CHALLENGE_LIFETIME: Span = Span::from_seconds(5 * 60);
+
+/// How long the owner of a new SSH key has to sign that it is theirs: 5 minutes.
+pub const SSH_ENROLMENT_LIFETIME: Span = Span::from_seconds(5 * 60);
 
 /// How long a statement can be submitted after it was shown: 10 minutes.
 pub const STATEMENT_LIFETIME: Span = Span::from_seconds(10 * 60);

@@ -1,13 +1,15 @@
 //! The check of a verdict's signature, over the directory as it stands now.
 
-use assertion::{Assertion, PublicKey, RelyingParty, UserVerification, check_assertion, statement_challenge};
+use assertion::{
+    Assertion, PublicKey, RelyingParty, STATEMENT_NAMESPACE, SshPublicKey, UserVerification, check_assertion,
+    check_ssh_signature, statement_challenge, statement_message,
+};
 use domain::Refusal;
 use domain::action::Action;
 use domain::directory::{Directory, Person};
 use domain::id::PersonId;
 use domain::principal::Principal;
-use domain::requirement::Assurance;
-use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, Standing};
+use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, SshSigProof, Standing};
 use domain::statement::Statement;
 
 use crate::passkey::credential_id;
@@ -37,10 +39,11 @@ impl ReviewVerifier for DirectoryVerifier<'_> {
             .person(statement.reviewer)
             .filter(|person| person.active)
             .ok_or_else(|| Refusal::NotActive(Principal::Person(statement.reviewer).to_string()))?;
-        let carried = match &signed.proof {
+        match &signed.proof {
             Proof::Passkey(proof) => self.passkey(reviewer, &signed.statement.0, proof)?,
-        };
-        if statement.assurance != carried {
+            Proof::SshSig(proof) => ssh_key(reviewer, &signed.statement.0, proof)?,
+        }
+        if statement.assurance != signed.proof.assurance() {
             return Err(Refusal::Assurance);
         }
         let controls_caller = self.controls(reviewer.id, action);
@@ -51,12 +54,7 @@ impl ReviewVerifier for DirectoryVerifier<'_> {
 impl DirectoryVerifier<'_> {
     /// A signature over the statement's exact bytes, by a key of this reviewer and of nobody else, with
     /// user verification.
-    fn passkey(
-        &self,
-        reviewer: &Person,
-        statement: &[u8],
-        proof: &PasskeyProof,
-    ) -> Result<Assurance, Refusal> {
+    fn passkey(&self, reviewer: &Person, statement: &[u8], proof: &PasskeyProof) -> Result<(), Refusal> {
         // Not a bad signature: a key that was revoked since makes a review void, and is no sign of a forgery.
         let key =
             reviewer.keys.iter().find(|key| key.credential_id == proof.credential_id).ok_or_else(|| {
@@ -78,7 +76,7 @@ impl DirectoryVerifier<'_> {
             UserVerification::Required,
         )
         .map_err(refused)?;
-        Ok(Assurance::Passkey)
+        Ok(())
     }
 
     /// Whether the person is the caller, or sponsors the caller or any other agent on the chain now,
@@ -94,4 +92,18 @@ impl DirectoryVerifier<'_> {
                 }
             })
     }
+}
+
+/// A signature over the statement's exact bytes by an SSH key of this reviewer's on a security key, with user
+/// verification. What binds it to this deployment is the statement's own origin: a terminal has none.
+fn ssh_key(reviewer: &Person, statement: &[u8], proof: &SshSigProof) -> Result<(), Refusal> {
+    // As with a passkey: one that was revoked since is no sign of a forgery.
+    let key = reviewer.ssh_keys.iter().find(|key| key.id() == proof.key).ok_or_else(|| {
+        Refusal::NotActive("the SSH key is not, or no longer, enrolled for this reviewer".to_owned())
+    })?;
+    let refused = |why: assertion::Refusal| Refusal::Signature(why.to_string());
+    let public = SshPublicKey::from_bytes(&key.public_key.0).map_err(refused)?;
+    let message = statement_message(statement);
+    check_ssh_signature(&public, STATEMENT_NAMESPACE, &message, &proof.signature.0).map_err(refused)?;
+    Ok(())
 }

@@ -14,7 +14,7 @@ use domain::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::IdentityError;
-use crate::limits::{SECRET_BYTES, SESSION_ABSOLUTE, SESSION_IDLE, SESSION_TOUCH, STEP_UP_FRESHNESS};
+use crate::limits::{SECRET_BYTES, SESSION_ABSOLUTE, SESSION_IDLE, STEP_UP_FRESHNESS};
 use crate::passkey::Login;
 use crate::secret::Secret;
 
@@ -33,7 +33,7 @@ pub struct Session {
     pub key: Blob,
     /// When it was opened.
     pub created: Timestamp,
-    /// When it was last used, give or take [`SESSION_TOUCH`].
+    /// When its person last used a passkey for it.
     pub last_seen: Timestamp,
     /// When its person last used a passkey.
     pub authenticated_at: Timestamp,
@@ -92,13 +92,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether it still lives: used within [`SESSION_IDLE`], and opened within [`SESSION_ABSOLUTE`].
+    /// Whether it still lives: its passkey used within [`SESSION_IDLE`], and opened within [`SESSION_ABSOLUTE`].
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.ends()
     }
 
-    /// When it ends if it is not used again.
+    /// When it ends if its person uses no passkey again.
     #[must_use]
     pub fn ends(&self) -> Timestamp {
         self.last_seen.after(SESSION_IDLE).min(self.created.after(SESSION_ABSOLUTE))
@@ -108,15 +108,6 @@ impl Session {
     #[must_use]
     pub fn lifetime(&self, now: Timestamp) -> Span {
         Span::from_seconds(self.ends().since(now).as_secs().max(1))
-    }
-
-    /// The session as seen now, where that is worth a write: [`SESSION_TOUCH`] after the last one.
-    ///
-    /// Writing it back undoes a sign-out that ran between the look and the write; who has left is refused
-    /// all the same ([`crate::chain_of_session`]).
-    #[must_use]
-    pub fn touched(&self, now: Timestamp) -> Option<Self> {
-        (now >= self.last_seen.after(SESSION_TOUCH)).then(|| Self { last_seen: now, ..self.clone() })
     }
 
     /// Whether its person has used a passkey within [`STEP_UP_FRESHNESS`].

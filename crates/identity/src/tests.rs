@@ -9,6 +9,7 @@ mod relying_party;
 mod reviewer;
 mod session;
 mod software;
+mod ssh;
 mod token;
 
 use base64::Engine as _;

@@ -18,7 +18,7 @@ const GENERAL: &[&str] = &["id", "why"];
 /// Keys that stand on forbids.
 const FORBIDS: &[&str] = &["hold", "mode"];
 /// Keys that stand beside `@hold`.
-const BESIDE_HOLD: &[&str] = &["ttl", "grant", "assurance", "reason", "notify", "escalate"];
+const BESIDE_HOLD: &[&str] = &["break_glass", "ttl", "grant", "assurance", "reason", "notify", "escalate"];
 
 /// A rule's annotations by key, as Cedar read them (Cedar refuses a key that stands twice).
 pub(crate) struct Annotations<'a> {
@@ -42,7 +42,7 @@ impl Annotations<'_> {
             (true, _) => Some(Effect::Permit),
             (false, None) => Some(Effect::Forbid),
             (false, Some(hold)) => {
-                self.terms(hold).map(Effect::Hold).map_err(|found| faults.extend(found)).ok()
+                self.terms(hold, line.is_none()).map(Effect::Hold).map_err(|found| faults.extend(found)).ok()
             }
         };
         match (id, why, shadow, effect) {
@@ -118,10 +118,11 @@ impl Annotations<'_> {
         }
     }
 
-    fn terms(&self, hold: &str) -> Result<Terms, Vec<Fault>> {
+    fn terms(&self, hold: &str, builtin: bool) -> Result<Terms, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut keep = |fault: Fault| faults.push(fault);
         let any_of = alternatives(hold).map_err(&mut keep).unwrap_or_default();
+        let break_glass = self.break_glass(builtin).map_err(&mut keep).unwrap_or_default();
         let ttl = self.span("ttl", DEFAULT_TTL).map_err(&mut keep).unwrap_or(DEFAULT_TTL);
         let grant = self.span("grant", DEFAULT_GRANT).map_err(&mut keep).unwrap_or(DEFAULT_GRANT);
         let assurance = self.assurance().map_err(&mut keep).unwrap_or(DEFAULT_ASSURANCE);
@@ -129,10 +130,24 @@ impl Annotations<'_> {
         let notify = self.notify().map_err(&mut keep).unwrap_or_default();
         let escalate = self.escalate(ttl).map_err(&mut keep).unwrap_or_default();
         if faults.is_empty() {
-            Ok(Terms { any_of, ttl, grant, assurance, reason_required, notify, escalate })
+            Ok(Terms { any_of, break_glass, ttl, grant, assurance, reason_required, notify, escalate })
         } else {
             Err(faults)
         }
+    }
+
+    fn break_glass(&self, builtin: bool) -> Result<Option<GroupName>, Fault> {
+        let Some(text) = self.get("break_glass") else { return Ok(None) };
+        // Nobody alone changes who may do what.
+        if builtin {
+            return Err((
+                "`@break_glass` stands on a built-in rule".to_owned(),
+                "the deployment's own configuration has no break-glass; remove it".to_owned(),
+            ));
+        }
+        text.parse().map(Some).map_err(|_| {
+            malformed("break_glass", "a group's name, such as `oncall`, is expected; it takes one of them")
+        })
     }
 
     fn span(&self, key: &str, default: Span) -> Result<Span, Fault> {
@@ -222,7 +237,7 @@ fn quorum(text: &str) -> Result<Quorum, Fault> {
     if count == 0 || count > QUORUM_LIMIT {
         return Err(malformed("hold", &format!("a quorum of 1 to {QUORUM_LIMIT} people is expected")));
     }
-    Ok(Quorum { group, count })
+    Ok(Quorum::of(group, count))
 }
 
 /// Words that reviewers read: nothing hidden in them.

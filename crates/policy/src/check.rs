@@ -158,7 +158,7 @@ struct Lacking<'a> {
 
 impl Lacking<'_> {
     fn found(&self) -> Option<(Severity, String)> {
-        let Quorum { group, count } = self.quorum;
+        let Quorum { group, count, .. } = self.quorum;
         let (have, need) = (self.reviewers.len(), usize::from(*count));
         if self.directory.members(group).next().is_none() {
             return Some((

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use domain::directory::Directory;
 use domain::evaluation::{DecidingRule, Decision, Evaluation};
-use domain::requirement::{Assurance, Hold, Requirement, Separation};
+use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
 
 use crate::check::is_staffed;
 use crate::rule::{NO_PERMIT, POLICY_ERROR, REASON_REQUIRED};
@@ -56,7 +56,7 @@ fn held(requirement: &Requirement, directory: &Directory) -> String {
         requirement.ttl, requirement.grant
     );
     let staffed =
-        |hold: &Hold| hold.any_of.iter().any(|quorum| is_staffed(quorum, requirement.assurance, directory));
+        |hold: &Hold| ordinary(hold).any(|quorum| is_staffed(quorum, requirement.assurance, directory));
     for hold in requirement.holds.iter().filter(|hold| !staffed(hold)) {
         let _ = writeln!(
             text,
@@ -65,6 +65,10 @@ fn held(requirement: &Requirement, directory: &Directory) -> String {
         );
     }
     text
+}
+
+fn ordinary(hold: &Hold) -> impl Iterator<Item = &Quorum> {
+    hold.any_of.iter().filter(|quorum| !quorum.break_glass)
 }
 
 fn denied(rules: &[DecidingRule]) -> String {
@@ -93,7 +97,10 @@ fn listed(head: &str, rules: &[DecidingRule]) -> String {
 fn alternatives(hold: &Hold) -> String {
     hold.any_of
         .iter()
-        .map(|quorum| format!("{} of `{}`", quorum.count, quorum.group))
+        .map(|quorum| match quorum.break_glass {
+            false => format!("{} of `{}`", quorum.count, quorum.group),
+            true => format!("in an emergency one of `{}`, who breaks glass and says why", quorum.group),
+        })
         .collect::<Vec<_>>()
         .join(", or ")
 }

@@ -29,7 +29,7 @@ fn requirement(rules: &[&Rule]) -> Result<Requirement, String> {
     let mut all: Vec<&Terms> = Vec::with_capacity(rules.len());
     for rule in rules {
         let terms = rule.terms().ok_or_else(|| format!("the rule `{}` held without terms", rule.id))?;
-        holds.push(Hold { rule: rule.id.clone(), why: rule.why.clone(), any_of: terms.any_of.clone() });
+        holds.push(Hold { rule: rule.id.clone(), why: rule.why.clone(), any_of: terms.ways() });
         all.push(terms);
     }
     let requirement = Requirement {

@@ -66,6 +66,8 @@ pub enum Effect {
 pub struct Terms {
     /// The alternatives, such as 2 of `dba` or 1 of `admins`.
     pub any_of: Vec<Quorum>,
+    /// The group of which one named human may lift this hold alone, by breaking glass (`@break_glass`).
+    pub break_glass: Option<GroupName>,
     /// How long the request waits.
     pub ttl: Span,
     /// How long an approval can be spent.
@@ -87,6 +89,14 @@ pub struct Escalation {
     pub after: Span,
     /// Which group.
     pub group: GroupName,
+}
+
+impl Terms {
+    /// Every way to lift the hold: the alternatives, and breaking glass last.
+    #[must_use]
+    pub fn ways(&self) -> Vec<Quorum> {
+        self.any_of.iter().cloned().chain(self.break_glass.clone().map(Quorum::break_glass)).collect()
+    }
 }
 
 impl Rule {

@@ -2,14 +2,19 @@
 //!
 //! Each writer records one entry, waits until it is durable, and records the next. The second table is a
 //! whole case (open, approve, redeem, finish: four commits); the third is reading beside 100,000
-//! approvals, with `--large`.
+//! approvals, with `--large`. The first two stand for both twins; PostgreSQL's is a server of its own, beside the
+//! benchmark on the same machine.
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     missing_docs,
     reason = "a benchmark prints, and fails by panicking"
 )]
+
+#[path = "../src/postgres/tests/server.rs"]
+mod server;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +23,9 @@ use std::time::{Duration, Instant};
 use store::clock::SystemClock;
 use store::conformance::testing::{Desk, note};
 use store::embedded::{EmbeddedConfig, EmbeddedStore};
+use store::postgres::{DatabaseUrl, PostgresConfig, PostgresStore};
 use store::seal::SealingKey;
-use store::{Cursor, Filter, Ledger as _, Store};
+use store::{Cursor, Filter, Store};
 
 /// How long each row of a table is measured.
 const MEASURED: Duration = Duration::from_secs(5);
@@ -33,32 +39,96 @@ async fn main() {
     println!("|---|---:|---:|---:|---:|---:|");
     for writers in [1, 64, 256] {
         let (_dir, store) = open(Path::new(&base));
-        let row = measure(writers, move |writer, round| {
-            let store = Arc::clone(&store);
-            let text = format!("{writer:>500}/{round:<500}");
-            async move {
-                store.record(note(&text)).await.unwrap();
-            }
-        });
-        print("entry of 1 KiB", writers, row.await);
+        print("entry of 1 KiB", writers, entries(writers, vec![store]).await);
     }
     for writers in [1, 64, 256] {
         let (_dir, store) = open(Path::new(&base));
-        let desk = Desk::new(store.origin().clone());
-        let row = measure(writers, move |writer, round| {
-            let (store, desk): (Arc<dyn Store>, _) = (store.clone(), desk.clone());
-            async move {
-                desk.finished(&store, &format!("queue-{writer}-{round}")).await;
-            }
-        });
-        print("case of four commits", writers, row.await);
+        print("case of four commits", writers, cases(writers, vec![store]).await);
     }
+    shared().await;
     if std::env::args().any(|argument| argument == "--large") {
         large(Path::new(&base)).await;
     }
 }
 
-fn open(base: &Path) -> (tempfile::TempDir, Arc<EmbeddedStore>) {
+/// The same on PostgreSQL, at one gateway and at two.
+async fn shared() {
+    // The server's user has to get there.
+    let base = std::env::var_os("STORE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let server = server::Server::start_in(&base);
+    let mut number = 0;
+    let mut open = async |gateways: usize| {
+        number += 1;
+        let url = DatabaseUrl::parse(&server.database(&format!("bench_{number}"))).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut stores: Vec<Arc<dyn Store>> = Vec::new();
+        for gateway in 0..gateways {
+            let anchor = dir.path().join(gateway.to_string());
+            if gateway > 0 {
+                std::fs::copy(dir.path().join("0.latest"), &anchor).unwrap();
+            }
+            stores.push(Arc::new(PostgresStore::open(postgres(url.clone(), &anchor)).await.unwrap()));
+        }
+        (dir, stores)
+    };
+    for (writers, gateways) in [(1, 1), (64, 1), (256, 1), (512, 1), (512, 2)] {
+        let (_dir, stores) = open(gateways).await;
+        let what = format!("PostgreSQL, {gateways} gateway(s): entry of 1 KiB");
+        print(&what, writers, entries(writers, stores.clone()).await);
+        close(stores).await;
+    }
+    for (writers, gateways) in [(1, 1), (64, 1), (256, 1), (256, 2)] {
+        let (_dir, stores) = open(gateways).await;
+        let what = format!("PostgreSQL, {gateways} gateway(s): case of four commits");
+        print(&what, writers, cases(writers, stores.clone()).await);
+        close(stores).await;
+    }
+}
+
+async fn close(stores: Vec<Arc<dyn Store>>) {
+    for store in stores {
+        store.close(Duration::from_secs(10)).await;
+    }
+}
+
+/// Each writer records an entry of 1 KiB, and the next once that is durable.
+async fn entries(writers: usize, stores: Vec<Arc<dyn Store>>) -> Vec<Duration> {
+    measure(writers, move |writer, round| {
+        let store = Arc::clone(stores.get(writer % stores.len()).unwrap());
+        let text = format!("{writer:>500}/{round:<500}");
+        async move {
+            store.record(note(&text)).await.unwrap();
+        }
+    })
+    .await
+}
+
+/// Each writer brings a case from its opening to its end, and then the next.
+async fn cases(writers: usize, stores: Vec<Arc<dyn Store>>) -> Vec<Duration> {
+    let desk = Desk::new(stores.first().unwrap().origin().clone());
+    measure(writers, move |writer, round| {
+        let (store, desk) = (Arc::clone(stores.get(writer % stores.len()).unwrap()), desk.clone());
+        async move {
+            desk.finished(&store, &format!("queue-{writer}-{round}")).await;
+        }
+    })
+    .await
+}
+
+fn postgres(url: DatabaseUrl, anchor: &Path) -> PostgresConfig {
+    let origin: domain::id::Origin = "bench.example.com/log".parse().unwrap();
+    PostgresConfig {
+        url,
+        anchor_path: anchor.to_owned(),
+        signer: Box::new(audit::Ed25519Signer::new(origin.as_str().parse().unwrap(), &[3; 32])),
+        origin,
+        sealing_key: SealingKey::new([5; 32]),
+        clock: Arc::new(SystemClock::new()),
+        skew_limit: None,
+    }
+}
+
+fn open(base: &Path) -> (tempfile::TempDir, Arc<dyn Store>) {
     let dir = tempfile::tempdir_in(base).unwrap();
     let origin: domain::id::Origin = "bench.example.com/log".parse().unwrap();
     let config = EmbeddedConfig {
@@ -124,7 +194,6 @@ fn print(what: &str, writers: usize, took: Vec<Duration>) {
 async fn large(base: &Path) {
     const STANDING: usize = 100_000;
     let (dir, store) = open(base);
-    let store: Arc<dyn Store> = store;
     let desk = Desk::new(store.origin().clone());
     let before = resident();
     let begin = Instant::now();

@@ -15,9 +15,11 @@ pub mod testing;
 mod approvals;
 mod directories;
 mod effects;
+mod keys;
 mod ledger;
 mod listings;
 mod races;
+mod retention;
 mod retries;
 mod vault;
 
@@ -28,8 +30,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::Store;
 use crate::clock::ManualClock;
+use crate::{Store, StoreError};
 use testing::Desk;
 
 /// One deployment of the twin under test: an empty place for a log, a key, and a clock that is turned by hand.
@@ -38,11 +40,17 @@ pub trait Deployment: Send + Sync {
     /// Opens the store that stands here; on an empty place, a new one. The suite closes it before it opens
     /// it again.
     async fn open(&self) -> Arc<dyn Store>;
+    /// Has the whole store copied to a new file, by whatever means this twin's users have.
+    async fn back_up(&self, store: &dyn Store, to: &Path) -> Result<(), StoreError> {
+        store.backup(to).await
+    }
     /// Opens what this backup holds as a deployment of the same origin and key in another place.
     async fn restore(&self, backup: &Path) -> Arc<dyn Store>;
+    /// Opens the store that stands here with another log key.
+    async fn open_with(&self, key: audit::Ed25519Signer) -> Result<Arc<dyn Store>, StoreError>;
     /// The clock.
     fn clock(&self) -> &ManualClock;
-    /// The log's public key.
+    /// The log's first public key.
     fn log_key(&self) -> audit::VerifierKey;
     /// A directory for the suite's files.
     fn scratch(&self) -> &Path;
@@ -92,16 +100,19 @@ macro_rules! cases {
 
 cases! {
     approvals: opens_and_reads_back, every_command_moves_it, commands_end_it, refuses_what_does_not_fit,
-        expires_when_its_time_is_over, wakes_whoever_listens;
+        expires_when_its_time_is_over, what_nobody_runs_any_more_is_told, wakes_whoever_listens;
     retries: identical_calls_attach, an_ended_one_is_found_within_its_window, a_lapsed_one_is_ended_first;
     effects: land_with_their_event, or_not_at_all, stale_answers_are_refused;
     races: one_of_a_hundred_redemptions, denial_against_approval, denial_against_redemption, one_of_a_hundred_openings,
         one_of_a_hundred_claims, one_of_a_hundred_takes;
     listings: pages_are_newest_first, filters_narrow, prior_counts;
     directories: changes_are_all_or_none, survive_reopening;
-    ledger: entries_are_consecutive_and_time_never_falls, every_proof_verifies, fields_recompute_to_the_leaf,
+    ledger: entries_are_consecutive_and_time_never_falls, a_clock_a_day_off_changes_no_order, every_proof_verifies,
+        tiles_are_what_the_leaves_come_to, fields_recompute_to_the_leaf,
         record_takes_only_what_has_no_other_way, erasure_keeps_the_leaf, what_still_works_is_not_erased,
         backups_restore, reopening_sees_all;
+    keys: the_key_changes, rotation_among_other_writes, unfit_keys_are_refused;
+    retention: values_go_and_proofs_stay, leaves_go_and_hashes_stay, what_is_needed_stays;
     vault: values_are_kept_looked_at_and_taken, values_lapse, claims_lapse, prefixes_are_forgotten, large_values_are_refused;
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use audit::NoteSigner;
 use domain::Refusal;
 use domain::action::Action;
 use domain::approval::{Approval, Command};
@@ -34,6 +35,8 @@ pub mod limits {
     pub const PAGE_LIMIT: usize = 200;
     /// How long the log may stand silent before a heartbeat.
     pub const HEARTBEAT: Duration = Duration::from_secs(60);
+    /// The most entries whose values one pruning drops; the next goes on behind it.
+    pub const PRUNE_LIMIT: u64 = 4_096;
     /// How many wakes a slow listener may miss before it must look for itself.
     pub const WAKE_BUFFER: usize = 65_536;
 }
@@ -125,6 +128,55 @@ pub struct Head {
     pub time: Timestamp,
     /// The checkpoint's note.
     pub checkpoint: String,
+}
+
+/// One change of the log's key: what a verifier follows who trusts the old key only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The index of its `rotation/1` entry, whose fields are `new`, `old` and `reason`.
+    pub index: u64,
+    /// The key that signed every checkpoint up to size `index + 1`, as C2SP writes a verifier key.
+    pub old: String,
+    /// The key that signs every checkpoint of a larger size.
+    pub new: String,
+    /// Why the key changed, in the operator's words.
+    pub reason: String,
+    /// The old key's last checkpoint, a signed note: of size `index + 1`, so that the entry is its last leaf.
+    pub checkpoint: String,
+}
+
+/// What is to be pruned for its age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruning {
+    /// Entries that were committed before this moment.
+    pub before: Timestamp,
+    /// Whether their leaves go too, and not only the values behind them.
+    pub leaves: Leaves,
+    /// Whose doing it is, in words: a person, or the rule that asks for it. It enters the log.
+    pub by: String,
+    /// The rule, in words: "values are kept for 400 days". It enters the log.
+    pub policy: String,
+}
+
+/// Whether a pruning drops the leaves' bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    /// They stay: a leaf holds commitments and no values, and the log can still be read whole.
+    Keep,
+    /// They go where nothing needs them; their hashes stay, and with them every proof. Whoever wants to read
+    /// them later has kept the published entry bundles.
+    Drop,
+}
+
+/// What one pruning did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// The first entry that it looked at.
+    pub from: u64,
+    /// The first entry behind it: a multiple of 256.
+    pub below: u64,
+    /// How many entries lost their values; the others among them are kept for good.
+    pub entries: u64,
 }
 
 /// A request for review, to be opened.
@@ -326,6 +378,14 @@ pub trait Approvals: Send + Sync {
     /// Store failures.
     async fn lapsed(&self, limit: usize) -> Result<Vec<ActionId>, StoreError>;
 
+    /// Approvals that were spent and that no process runs any more, up to `limit`: the one that spent them has closed the
+    /// store, or has gone without a word, or never heard that it did spend them. What a process that lives spent and
+    /// heard of is never among them. They are to be finished as `unknown`, unless somebody else still reports.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn orphans(&self, limit: usize) -> Result<Vec<ActionId>, StoreError>;
+
     /// What went before, of this caller and shape.
     ///
     /// # Errors
@@ -386,11 +446,19 @@ pub trait Ledger: Send + Sync {
     /// [`StoreError::NotFound`], store failures.
     async fn entry(&self, index: u64) -> Result<EntryView, StoreError>;
 
-    /// Leaves `from..to`, bytes only, at most [`limits::PAGE_LIMIT`].
+    /// Leaves `from..to`, bytes only, at most [`limits::PAGE_LIMIT`]. One that a pruning dropped is empty, which no
+    /// leaf is.
     ///
     /// # Errors
     /// Store failures.
     async fn leaves(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// The first `width` hashes of a tile, as C2SP `tlog-tiles` names them; level 0 holds leaf hashes. They are as
+    /// they stand: whoever publishes them holds them against a checkpoint first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] unless the log has them all; store failures.
+    async fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<[u8; 32]>, StoreError>;
 
     /// The inclusion proof of an entry in the tree of a size.
     ///
@@ -410,7 +478,34 @@ pub trait Ledger: Send + Sync {
     /// [`StoreError::NotFound`], store failures.
     async fn erase(&self, index: u64, paths: &[String], by: Principal) -> Result<Recorded<()>, StoreError>;
 
-    /// Re-reads and re-hashes the whole log against the last signed checkpoint.
+    /// Drops the values of entries that are older than a limit, and their leaves where that is asked for, and logs
+    /// it in a `pruning/1` entry in the same transaction. At most [`limits::PRUNE_LIMIT`] entries at a time,
+    /// in whole tiles: repeat it until it answers `None`, which says that nothing is left to do.
+    ///
+    /// Nothing is pruned that something still needs: not the tile on the right edge; not genesis, directory, erasure,
+    /// gap, rotation and pruning entries; and nothing from the first request on whose approval has not come to
+    /// its end, or came to it after the limit. Tile hashes stay, and so does every proof.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError>;
+
+    /// Changes the log's key: the old key signs one more checkpoint, whose last leaf says so, and the new key
+    /// every one after it. A store is opened with the key that the log says is current, and with no other.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for a key that bears another name than the origin, or that this log had before;
+    /// [`StoreError::LogStopped`] where another store has changed the key meanwhile; store failures.
+    async fn rotate(&self, to: Box<dyn NoteSigner>, reason: &str) -> Result<Recorded<()>, StoreError>;
+
+    /// Every change of the log's key, oldest first. Genesis names the first key.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn rotations(&self) -> Result<Vec<Rotation>, StoreError>;
+
+    /// Re-reads and re-hashes the whole log against the last signed checkpoint. Where a leaf was dropped, its
+    /// hash stands for it, and an entry of the log must say that it was dropped.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] with the first place that does not fit.
@@ -462,6 +557,11 @@ pub trait Vault: Send + Sync {
 pub trait Store: Approvals + Directories + Ledger + Vault + 'static {
     /// Wakes, from this call on. A listener that lags must look for itself.
     fn wakes(&self) -> broadcast::Receiver<Wake>;
+
+    /// Whether other processes may have the same store open.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Waits until everything queued is durable, then stops taking writes.
     async fn close(&self, patience: Duration);

@@ -22,6 +22,9 @@ impl From<audit::Error> for StoreError {
             | E::TileShape { .. }
             | E::FrontierShape { .. }
             | E::EntryTooLong { .. }
+            | E::EmptyTreeRoot { .. }
+            | E::UntrustedLog { .. }
+            | E::QuorumMissed { .. }
             | E::Malformed { .. }
             | E::TooLarge { .. } => Self::Corrupt(error.to_string()),
         }

@@ -1,4 +1,4 @@
-//! The store: its contract, the embedded twin, and the conformance suite that every twin passes.
+//! The store: its contract, the embedded and the PostgreSQL twin, and the conformance suite that every twin passes.
 //!
 //! The contract is four small traits, one for each room of what is kept: [`Approvals`] (cases and
 //! their events), [`Directories`] (who and what is known), [`Ledger`] (the log) and [`Vault`] (sealed values that
@@ -10,12 +10,15 @@ pub mod clock;
 pub mod conformance;
 mod contract;
 pub mod embedded;
+pub mod postgres;
 pub mod seal;
 
 mod failure;
+mod keys;
+mod retention;
 
 pub use contract::{
-    Advance, Approvals, Attached, Clock, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger,
-    Opened, Page, Position, Prior, Recorded, Request, RunWhenGone, Store, StoreError, Summary, Vault, Wake,
-    limits, open_fields,
+    Advance, Approvals, Attached, Clock, Cursor, Directories, Effect, EntryView, Filter, Head, Leaves,
+    Ledger, Opened, Page, Position, Prior, Pruned, Pruning, Recorded, Request, Rotation, RunWhenGone, Store,
+    StoreError, Summary, Vault, Wake, limits, open_fields,
 };

@@ -6,6 +6,7 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use domain::id::ActionId;
 use domain::time::Timestamp;
+use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::StoreError;
@@ -32,6 +33,26 @@ pub enum Place<'a> {
         position: usize,
         /// The field's path.
         path: &'a str,
+    },
+    /// A field of a log entry that was sealed before the entry had its index.
+    Entry {
+        /// The entry's id.
+        id: Uuid,
+        /// The hash of its leaf.
+        leaf: [u8; 32],
+        /// Which of an approval's events it is, from 1; 0 for what is none.
+        event: u64,
+        /// The field's place in the order of the paths.
+        position: usize,
+        /// The field's path.
+        path: &'a str,
+    },
+    /// An entry as a whole while it waits for its index: an empty value, whose seal says that a holder of the key wrote it.
+    Waiting {
+        /// The entry's id.
+        id: Uuid,
+        /// The hash of its leaf.
+        leaf: [u8; 32],
     },
     /// A field of a request's payload.
     Payload {
@@ -127,6 +148,11 @@ impl Place<'_> {
                 fixed(2, &[approval.uuid().as_bytes(), &(*position as u64).to_be_bytes()], path)
             }
             Self::Vault { key, expires } => fixed(3, &[&expires.micros().to_be_bytes()], key),
+            Self::Entry { id, leaf, event, position, path } => {
+                let numbers = [event.to_be_bytes(), (*position as u64).to_be_bytes()];
+                fixed(4, &[id.as_bytes(), leaf, numbers.as_flattened()], path)
+            }
+            Self::Waiting { id, leaf } => fixed(5, &[id.as_bytes(), leaf], ""),
         }
     }
 }
@@ -136,6 +162,8 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Field { entry, path, .. } => write!(f, "field `{path}` of entry {entry}"),
+            Self::Entry { id, path, .. } => write!(f, "field `{path}` of the entry with id {id}"),
+            Self::Waiting { id, .. } => write!(f, "the mark of the waiting entry {id}"),
             Self::Payload { approval, path, .. } => {
                 write!(f, "field `{path}` of the payload of {approval}")
             }
@@ -165,6 +193,30 @@ mod tests {
         assert!(key.open(vault("s", 10), &session).is_ok());
         assert!(key.open(vault("s", 11), &session).is_err(), "a later end is another place");
         assert!(key.open(vault("t", 10), &session).is_err());
+    }
+
+    #[test]
+    fn a_value_sealed_before_its_index_opens_beside_its_own_leaf_only() {
+        let key = SealingKey::new([7; 32]);
+        let place = |id, leaf, event, position, path| Place::Entry {
+            id: Uuid::from_u128(id),
+            leaf: [leaf; 32],
+            event,
+            position,
+            path,
+        };
+        let sealed = key.seal(place(1, 1, 1, 0, "event"), b"value").unwrap();
+        assert!(key.open(place(1, 1, 1, 0, "event"), &sealed).is_ok());
+        for elsewhere in [
+            place(2, 1, 1, 0, "event"),
+            place(1, 2, 1, 0, "event"),
+            place(1, 1, 2, 0, "event"),
+            place(1, 1, 1, 1, "event"),
+            place(1, 1, 1, 0, "events"),
+            Place::Waiting { id: Uuid::from_u128(1), leaf: [1; 32] },
+        ] {
+            assert!(key.open(elsewhere, &sealed).is_err(), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -1,29 +1,33 @@
 //! The case, lived through again: each event must be what the gateway's own code would have decided at that
 //! moment, over what stood before it and over the keys and groups that earlier entries tell of.
 
+use std::collections::BTreeSet;
+
 use domain::Refusal;
 use domain::action::Action;
 use domain::approval::{Approval, Command};
+use domain::commitment::{Disclosure, disclosed_root};
 use domain::evaluation::Evaluation;
 use domain::event::Event;
 use domain::grant::Permit;
 use domain::id::{Origin, PersonId, QuestionId};
 use domain::principal::Principal;
-use domain::receipt::Receipt;
 use domain::review::{CheckedReview, SignedReview};
 use domain::time::Timestamp;
 
-use crate::content::{Content, Read};
 use crate::known::Known;
-use crate::report::Key;
-use crate::verify::Trust;
+use crate::log::Proven;
+use crate::replay::line;
+use crate::report::{EntryLine, Key};
 
 /// What the entries came to.
-pub(crate) struct Case<'a> {
+pub(crate) struct Case {
     /// The approval after its last event.
     pub(crate) approval: Approval,
     /// Its action.
-    pub(crate) action: &'a Action,
+    pub(crate) action: Action,
+    /// Its payload, where it is shown, each field open or withheld.
+    pub(crate) payload: Option<Vec<Disclosure>>,
     /// The evaluation that stood last: the one that it ran under, where it ran.
     pub(crate) evaluation: Evaluation,
     /// Whose reviews counted for the run.
@@ -34,8 +38,10 @@ pub(crate) struct Case<'a> {
     pub(crate) broken_at: Option<u64>,
     /// Names of people and agents, where entries tell them.
     pub(crate) names: Vec<(Principal, String)>,
-    /// What was needed and is not in the receipt.
-    pub(crate) missing: Vec<String>,
+    /// What was needed and is not there.
+    pub(crate) missing: BTreeSet<String>,
+    /// The case's own entries, in order.
+    pub(crate) lines: Vec<EntryLine>,
 }
 
 /// A review that passed.
@@ -46,76 +52,40 @@ pub(crate) struct Reviewed {
     pub(crate) key: Option<Key>,
 }
 
-/// Replays the case, or says where it does not hold.
-pub(crate) fn replay<'a>(
-    receipt: &Receipt,
-    entries: &'a [Read<'a>],
-    trust: &'a Trust,
-) -> Result<Case<'a>, Vec<String>> {
-    let changes = entries.iter().filter_map(|entry| match &entry.content {
-        Content::Change(change) => Some((entry.proven.index, change)),
-        Content::Requested { .. }
-        | Content::Event(_)
-        | Content::Withheld
-        | Content::WithheldRequest(_)
-        | Content::WithheldChange
-        | Content::Decision
-        | Content::Other => None,
-    });
-    let mut known = Known::new(trust, changes);
-    let mut case: Option<Case<'a>> = None;
-    for entry in entries {
-        let (index, at) = (entry.proven.index, entry.proven.leaf.time);
-        let held = match (&entry.content, &mut case) {
-            (Content::Change(change), _) => {
-                known.learn(index, change);
-                Ok(())
+impl Case {
+    /// The case as its request opens it.
+    ///
+    /// # Errors
+    /// A payload that is not the one that the action's record commits to.
+    pub(crate) fn open(
+        event: &Event,
+        action: Action,
+        payload: Option<Vec<Disclosure>>,
+        proven: &Proven,
+    ) -> Result<Self, String> {
+        if let Some(payload) = &payload {
+            let root = disclosed_root(payload).map_err(|error| format!("the payload: {error}"))?;
+            if root != action.parts().payload {
+                return Err("the payload is not the one that the action's record commits to".to_owned());
             }
-            (Content::Requested { event, action }, None) => {
-                Case::open(event, action, at).map(|opened| case = Some(opened))
-            }
-            (Content::Requested { .. }, Some(_)) => Err("a second request of one case".to_owned()),
-            (Content::Event(_) | Content::Withheld, None) => {
-                Err("the request that it follows on is missing".to_owned())
-            }
-            (Content::Event(_), Some(case)) if case.broken_at.is_some() => Ok(()),
-            (Content::Event(event), Some(case)) => case.step(event, (index, at), &receipt.origin, &known),
-            (Content::Withheld, Some(case)) => {
-                case.broken_at = case.broken_at.or(Some(index));
-                Ok(())
-            }
-            (
-                Content::WithheldRequest(_) | Content::WithheldChange | Content::Decision | Content::Other,
-                _,
-            ) => Ok(()),
-        };
-        held.map_err(|reason| {
-            vec![format!("entry {index} ({}): {reason}", entry.proven.leaf.kind.as_str())]
-        })?;
-    }
-    let mut case =
-        case.ok_or_else(|| vec!["the request is missing: a receipt has a case's first event".to_owned()])?;
-    case.close(known);
-    Ok(case)
-}
-
-impl<'a> Case<'a> {
-    fn open(event: &Event, action: &'a Action, at: Timestamp) -> Result<Self, String> {
-        let approval = Approval::apply(None, event, at).map_err(|error| error.to_string())?;
+        }
+        let approval = Approval::apply(None, event, proven.leaf.time).map_err(|error| error.to_string())?;
         Ok(Self {
             evaluation: approval.case().evaluation.clone(),
             approval,
             action,
+            payload,
             counted: Vec::new(),
             reviews: Vec::new(),
             broken_at: None,
             names: Vec::new(),
-            missing: Vec::new(),
+            missing: BTreeSet::new(),
+            lines: vec![line(proven)],
         })
     }
 
     /// Decides the event again, and demands the same.
-    fn step(
+    pub(crate) fn step(
         &mut self,
         event: &Event,
         (index, at): (u64, Timestamp),
@@ -143,6 +113,7 @@ impl<'a> Case<'a> {
                 Command::Redeem(_)
                 | Command::Answer { .. }
                 | Command::Withdraw { .. }
+                | Command::Dismiss(_)
                 | Command::Expire
                 | Command::Cancel { .. }
                 | Command::Finish(_),
@@ -169,11 +140,12 @@ impl<'a> Case<'a> {
             }
             Event::Withdrawn { question, by } => Command::Withdraw { question: *question, by: *by },
             Event::Reevaluated { evaluation } => Command::Reevaluate(evaluation.clone()),
+            Event::Dismissed { reviews } => Command::Dismiss(reviews.clone()),
             Event::Expired {} => Command::Expire,
             Event::Cancelled { by, reason } => Command::Cancel { by: *by, reason: reason.clone() },
             Event::Redeemed { grant, evaluation, .. } => {
                 let fresh = evaluation.clone();
-                Command::Redeem(Permit::issue(&self.approval, self.action, fresh, origin, known, *grant)?)
+                Command::Redeem(Permit::issue(&self.approval, &self.action, fresh, origin, known, *grant)?)
             }
             Event::Finished { outcome } => Command::Finish(outcome.clone()),
         })
@@ -187,17 +159,17 @@ impl<'a> Case<'a> {
     ) -> Result<CheckedReview, Refusal> {
         // Where policy permits outright, nobody is asked and no review is taken.
         let requirement = self.approval.case().evaluation.requirement().ok_or(Refusal::Stale)?;
-        CheckedReview::check(review.clone(), self.action, requirement, origin, known)
+        CheckedReview::check(review.clone(), &self.action, requirement, origin, known)
     }
 
-    fn close(&mut self, known: Known<'_>) {
+    /// Notes the names of those who asked and reviewed, and what is missing.
+    pub(crate) fn close(&mut self, known: &Known<'_>) {
         let reviewers =
             self.reviews.iter().map(|review| Principal::Person(review.checked.statement().reviewer));
         let parties: Vec<_> = self.action.chain().parties().chain(reviewers).collect();
         self.names = parties.into_iter().filter_map(|who| Some((who, known.name(who)?))).collect();
-        self.missing = known.into_missing();
         if let Some(index) = self.broken_at {
-            self.missing.push(format!(
+            self.missing.insert(format!(
                 "entry {index}, an event of the case, is withheld: nothing after it can be judged"
             ));
         }

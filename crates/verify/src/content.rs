@@ -1,106 +1,115 @@
-//! What proven entries say: events of this approval, changes of the directory.
+//! What proven entries say: events of approvals, changes of the directory.
 
 use domain::action::Action;
 use domain::canonical;
-use domain::commitment::{Disclosure, disclosed_root};
+use domain::commitment::Disclosure;
 use domain::directory::Change;
 use domain::entry::Kind;
 use domain::event::Event;
-use domain::receipt::Receipt;
+use domain::id::ActionId;
 
 use crate::log::Proven;
 
-/// An entry with what it says.
-pub(crate) struct Read<'a> {
-    /// The entry.
-    pub(crate) proven: &'a Proven,
-    /// What it says.
-    pub(crate) content: Content,
-}
-
 /// What an entry says.
+#[derive(Debug)]
 pub(crate) enum Content {
     /// The request, with the action's record.
     Requested {
+        /// Of which approval.
+        id: ActionId,
         /// The event.
         event: Event,
-        /// The record, which the payload of the receipt fits.
+        /// The record.
         action: Box<Action>,
     },
-    /// A later event of the approval.
-    Event(Event),
-    /// An event of the approval that is not shown.
-    Withheld,
-    /// The request, of which something is not shown.
-    WithheldRequest(&'static str),
+    /// A later event of an approval.
+    Event(ActionId, Event),
+    /// An event of an approval that is not shown.
+    Withheld(ActionId),
+    /// A request of which something is not shown.
+    WithheldRequest(ActionId, &'static str),
     /// A change of the directory.
     Change(Change),
     /// A change of the directory that is not shown: it proves nothing, and nothing is missing for it alone.
     WithheldChange,
-    /// A decision without people, under this approval's id.
-    Decision,
-    /// An entry that says nothing of this case that the verdict needs (a heartbeat, a reveal, another case's).
+    /// A decision without people.
+    Decision(ActionId),
+    /// An entry that says nothing of a case that the verdict needs (a heartbeat, a reveal).
     Other,
 }
 
-/// Reads every entry, or says everything that is wrong.
-pub(crate) fn read<'a>(receipt: &Receipt, entries: &'a [Proven]) -> Result<Vec<Read<'a>>, Vec<String>> {
-    let (mut read, mut reasons) = (Vec::new(), Vec::new());
-    for proven in entries {
-        match content(receipt, proven) {
-            Ok(content) => read.push(Read { proven, content }),
-            Err(reason) => reasons.push(format!("entry {}: {reason}", proven.index)),
+impl Content {
+    /// The case that it is of.
+    pub(crate) fn case(&self) -> Option<ActionId> {
+        match self {
+            Self::Requested { id, .. }
+            | Self::Event(id, _)
+            | Self::Withheld(id)
+            | Self::WithheldRequest(id, _)
+            | Self::Decision(id) => Some(*id),
+            Self::Change(_) | Self::WithheldChange | Self::Other => None,
         }
     }
-    if reasons.is_empty() { Ok(read) } else { Err(reasons) }
 }
 
-fn content(receipt: &Receipt, proven: &Proven) -> Result<Content, String> {
-    let ours = proven.leaf.subject.as_deref() == Some(receipt.approval.to_string().as_str());
+/// Reads one entry. `only` names the approval of which events are looked at; `None` looks at every approval's.
+pub(crate) fn read(proven: &Proven, only: Option<ActionId>) -> Result<Content, String> {
     match proven.leaf.kind {
         Kind::Directory => change(proven),
-        Kind::Request if ours => request(receipt, proven),
-        Kind::Decision if ours => Ok(Content::Decision),
+        Kind::Request => case_of(proven, only, |id| request(proven, id)),
+        Kind::Decision => case_of(proven, only, |id| Ok(Content::Decision(id))),
         Kind::Review
         | Kind::Question
         | Kind::Answer
         | Kind::Reevaluation
         | Kind::End
         | Kind::Execution
-        | Kind::Outcome
-            if ours =>
-        {
-            event(proven)
-        }
+        | Kind::Outcome => case_of(proven, only, |id| event(proven, id)),
         Kind::Genesis
-        | Kind::Request
-        | Kind::Decision
-        | Kind::Review
-        | Kind::Question
-        | Kind::Answer
-        | Kind::Reevaluation
-        | Kind::End
-        | Kind::Execution
-        | Kind::Outcome
         | Kind::Activity
         | Kind::Refusal
         | Kind::Reveal
         | Kind::Erasure
         | Kind::Heartbeat
-        | Kind::Gap => Ok(Content::Other),
+        | Kind::Gap
+        | Kind::Rotation
+        | Kind::Pruning
+        | Kind::Reported
+        | Kind::Backup => Ok(Content::Other),
     }
 }
 
-fn request(receipt: &Receipt, proven: &Proven) -> Result<Content, String> {
+/// Reads an entry of a case, where it is one that is looked at.
+fn case_of(
+    proven: &Proven,
+    only: Option<ActionId>,
+    read: impl FnOnce(ActionId) -> Result<Content, String>,
+) -> Result<Content, String> {
+    let subject = proven.leaf.subject.as_deref();
+    match only {
+        Some(ours) if subject == Some(ours.to_string().as_str()) => read(ours),
+        Some(_) => Ok(Content::Other),
+        // One spelling only, or two cases could pass for one.
+        None => read(self::subject(proven).ok_or("it is of no approval")?),
+    }
+}
+
+/// The approval that an entry is of, in its only spelling.
+pub(crate) fn subject(proven: &Proven) -> Option<ActionId> {
+    let subject = proven.leaf.subject.as_deref()?;
+    subject.parse::<ActionId>().ok().filter(|id| id.to_string() == subject)
+}
+
+fn request(proven: &Proven, id: ActionId) -> Result<Content, String> {
     let [action, event] = fields(proven, ["action", "event"])?;
-    let Some(action) = action else { return Ok(Content::WithheldRequest("the record")) };
-    let Some(event) = event else { return Ok(Content::WithheldRequest("the event")) };
+    let Some(action) = action else { return Ok(Content::WithheldRequest(id, "the record")) };
+    let Some(event) = event else { return Ok(Content::WithheldRequest(id, "the event")) };
     let action = Action::read(action.to_vec()).map_err(|error| format!("the action's record: {error}"))?;
     let event = read_event(proven, event)?;
-    let Event::Requested { id, action: digest, chain, evaluation } = &event else {
+    let Event::Requested { id: requested, action: digest, chain, evaluation } = &event else {
         return Err("a request entry that requests nothing".to_owned());
     };
-    if *id != receipt.approval || action.id() != receipt.approval {
+    if *requested != id || action.id() != id {
         return Err("the request is of another approval".to_owned());
     }
     if *digest != action.digest() || evaluation.action != action.digest() {
@@ -109,16 +118,15 @@ fn request(receipt: &Receipt, proven: &Proven) -> Result<Content, String> {
     if chain != action.chain() {
         return Err("the request names another chain than the action's record".to_owned());
     }
-    let payload = disclosed_root(&receipt.payload).map_err(|error| format!("the payload: {error}"))?;
-    if payload != action.parts().payload {
-        return Err("the payload is not the one that the action's record commits to".to_owned());
-    }
-    Ok(Content::Requested { event, action: Box::new(action) })
+    Ok(Content::Requested { id, event, action: Box::new(action) })
 }
 
-fn event(proven: &Proven) -> Result<Content, String> {
+fn event(proven: &Proven, id: ActionId) -> Result<Content, String> {
     let [event] = fields(proven, ["event"])?;
-    event.map_or(Ok(Content::Withheld), |event| read_event(proven, event).map(Content::Event))
+    match event {
+        Some(event) => Ok(Content::Event(id, read_event(proven, event)?)),
+        None => Ok(Content::Withheld(id)),
+    }
 }
 
 fn change(proven: &Proven) -> Result<Content, String> {
@@ -140,7 +148,7 @@ fn read_event(proven: &Proven, bytes: &[u8]) -> Result<Event, String> {
         Event::Reviewed { .. } => Kind::Review,
         Event::Asked { .. } => Kind::Question,
         Event::Answered { .. } | Event::Withdrawn { .. } => Kind::Answer,
-        Event::Reevaluated { .. } => Kind::Reevaluation,
+        Event::Reevaluated { .. } | Event::Dismissed { .. } => Kind::Reevaluation,
         Event::Expired {} | Event::Cancelled { .. } => Kind::End,
         Event::Redeemed { .. } => Kind::Execution,
         Event::Finished { .. } => Kind::Outcome,
@@ -159,7 +167,10 @@ fn read_event(proven: &Proven, bytes: &[u8]) -> Result<Event, String> {
 ///
 /// A kind has the same fields always, so that a leaf which commits to two values under one path (to show one here
 /// and one there) is found even when the other is withheld.
-fn fields<'a, const N: usize>(proven: &'a Proven, paths: [&str; N]) -> Result<[Option<&'a [u8]>; N], String> {
+pub(crate) fn fields<'a, const N: usize>(
+    proven: &'a Proven,
+    paths: [&str; N],
+) -> Result<[Option<&'a [u8]>; N], String> {
     let other = || format!("it has other fields than `{}` has", proven.leaf.kind.as_str());
     if proven.fields.len() != N {
         return Err(other());

@@ -1,34 +1,54 @@
-//! What the receipt's directory entries tell of people, keys and groups, as of the entry that is looked at.
+//! What the directory entries at hand tell of people, keys and groups, as of the entry that is looked at.
 //!
-//! It is not a whole directory: only what was put into the receipt. Where an entry speaks against a reviewer, the
-//! review is refused; where none speaks at all, the review passes for now and what is missing is noted, so that
-//! the verdict can be no better than indeterminate.
+//! It is not a whole directory: only what was put into the receipt or bundle. Where an entry speaks against a
+//! reviewer, the review is refused; where none speaks at all, the review passes for now and what is missing is noted,
+//! so that the verdict can be no better than indeterminate. Should a later entry speak after all, it is refused then.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use assertion::{Assertion, CredentialId, PublicKey, RelyingParty, UserVerification, check_assertion};
+use assertion::{
+    Assertion, CredentialId, PublicKey, RelyingParty, SshPublicKey, UserVerification, check_assertion,
+    check_ssh_signature,
+};
 use domain::Refusal;
 use domain::action::Action;
+use domain::canonical;
 use domain::digest::Blob;
 use domain::directory::{Change, DirectoryEvent, Passkey};
-use domain::id::{AgentId, GroupName, PersonId};
+use domain::id::{ActionId, AgentId, GroupName, PersonId};
+use domain::key::SshKey;
 use domain::principal::Principal;
 use domain::requirement::Requirement;
 use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, Standing};
 use domain::statement::{Statement, Verdict};
 
+use sha2::{Digest as _, Sha256};
+
+use crate::replay::Slot;
 use crate::report::Key;
 use crate::verify::Trust;
+use crate::vouch::{self, Vouch};
+
+/// How many signatures that passed are remembered, so that the check at the run need not compute them anew.
+const PASSED_LIMIT: usize = 16_384;
 
 /// What is known so far.
 pub(crate) struct Known<'a> {
     trust: &'a Trust,
     people: BTreeMap<PersonId, Person>,
     agents: BTreeMap<AgentId, Agent>,
-    /// Where, anywhere in the receipt, each credential is enrolled, for whom.
-    enrolments: BTreeMap<Blob, Vec<(u64, PersonId)>>,
+    /// For whom each credential was enrolled last, and where.
+    owners: BTreeMap<Blob, (u64, PersonId)>,
+    /// The index of the first entry that enrols any key.
+    first_key: Option<u64>,
+    /// The approvals under which keys were enrolled: each is good for one.
+    spent: BTreeSet<ActionId>,
+    /// Credentials that signed before any entry enrolled them, and in whose name.
+    unchecked: RefCell<BTreeSet<(Blob, PersonId)>>,
     missing: RefCell<BTreeSet<String>>,
+    /// The digests of signatures that passed, each with the enrolment that it passed under.
+    passed: RefCell<BTreeSet<[u8; 32]>>,
 }
 
 #[derive(Default)]
@@ -41,8 +61,14 @@ struct Person {
 }
 
 enum KeyState {
-    Enrolled(Passkey, Key),
+    Enrolled(Box<(Enrolled, Key, Vouch)>),
     Revoked(u64),
+}
+
+/// A key of either kind, as it was enrolled.
+enum Enrolled {
+    Passkey(Passkey),
+    Ssh(SshKey),
 }
 
 struct Agent {
@@ -51,25 +77,31 @@ struct Agent {
 }
 
 impl<'a> Known<'a> {
-    /// Nothing is known yet but where, in the whole receipt, keys are enrolled.
-    pub(crate) fn new(trust: &'a Trust, changes: impl Iterator<Item = (u64, &'a Change)>) -> Self {
-        let mut enrolments: BTreeMap<Blob, Vec<(u64, PersonId)>> = BTreeMap::new();
-        for (index, change) in changes {
-            if let DirectoryEvent::KeyEnrolled { person, key } = &change.event {
-                enrolments.entry(key.credential_id.clone()).or_default().push((index, *person));
-            }
-        }
+    /// Nothing is known yet.
+    pub(crate) fn new(trust: &'a Trust) -> Self {
         Self {
             trust,
             people: BTreeMap::new(),
             agents: BTreeMap::new(),
-            enrolments,
+            owners: BTreeMap::new(),
+            first_key: None,
+            spent: BTreeSet::new(),
+            unchecked: RefCell::default(),
             missing: RefCell::default(),
+            passed: RefCell::default(),
         }
     }
 
-    /// Takes in the next directory entry.
-    pub(crate) fn learn(&mut self, index: u64, change: &Change) {
+    /// Takes in the next directory entry; `cases` are those that stand before it.
+    ///
+    /// # Errors
+    /// An enrolment of a key that has signed before, with nothing enrolling it then.
+    pub(crate) fn learn(
+        &mut self,
+        index: u64,
+        change: &Change,
+        cases: &BTreeMap<ActionId, Slot>,
+    ) -> Result<(), String> {
         match &change.event {
             DirectoryEvent::PersonAdded { id, name } => self.person(*id).name = Some(name.clone()),
             DirectoryEvent::PersonDeactivated { id } => {
@@ -78,14 +110,16 @@ impl<'a> Known<'a> {
                 person.groups.values_mut().for_each(|member| *member = false);
             }
             DirectoryEvent::KeyEnrolled { person, key } => {
-                let told = Key {
-                    label: key.label.clone(),
-                    enrolled: index,
-                    enrolled_by: change.by,
-                    under: change.approval,
-                };
-                let state = KeyState::Enrolled(key.clone(), told);
-                self.person(*person).keys.insert(key.credential_id.clone(), state);
+                let (id, label) = (key.credential_id.clone(), key.label.clone());
+                let vouch = self.vouch(change, *person, cases);
+                let key = Enrolled::Passkey(key.clone());
+                return self.enrol(index, change, (*person, id, label), (key, vouch));
+            }
+            DirectoryEvent::SshKeyEnrolled { person, key } => {
+                let (id, label) = (key.id(), key.label.clone());
+                let vouch = self.vouch(change, *person, cases);
+                let key = Enrolled::Ssh(key.clone());
+                return self.enrol(index, change, (*person, id, label), (key, vouch));
             }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
                 self.person(*person).keys.insert(credential_id.clone(), KeyState::Revoked(index));
@@ -109,6 +143,52 @@ impl<'a> Known<'a> {
             | DirectoryEvent::RouteRemoved { .. }
             | DirectoryEvent::PolicyApplied { .. } => {}
         }
+        Ok(())
+    }
+
+    /// Who signed for the key that this change enrols.
+    fn vouch(&mut self, change: &Change, owner: PersonId, cases: &BTreeMap<ActionId, Slot>) -> Vouch {
+        match (change.approval, self.first_key) {
+            (None, Some(first)) => Vouch::Refused(format!(
+                "it names no approval, and is not the first administrator's: entry {first} enrols a key before it"
+            )),
+            (Some(named), _) if !self.spent.insert(named) => {
+                Vouch::Refused(format!("the approval {named} was spent on another enrolment before"))
+            }
+            (approval, _) => vouch::judge(change, owner, approval.and_then(|named| cases.get(&named))),
+        }
+    }
+
+    /// Takes in an enrolment: whose key, under which id, called what.
+    fn enrol(
+        &mut self,
+        index: u64,
+        change: &Change,
+        (person, id, label): (PersonId, Blob, String),
+        (key, vouch): (Enrolled, Vouch),
+    ) -> Result<(), String> {
+        self.first_key.get_or_insert(index);
+        let countersigned = vouch.told();
+        let (enrolled_by, under) = (change.by, change.approval);
+        let told = Key { label, enrolled: index, enrolled_by, under, countersigned };
+        self.person(person).keys.insert(id.clone(), KeyState::Enrolled(Box::new((key, told, vouch))));
+        self.owners.insert(id.clone(), (index, person));
+        self.not_too_late(&id, person, index)
+    }
+
+    /// Whether nothing was signed with a key before the entry that enrols it.
+    fn not_too_late(&self, credential: &Blob, owner: PersonId, index: u64) -> Result<(), String> {
+        let unchecked = self.unchecked.borrow();
+        let mut signed = unchecked.iter().filter(|(signed, _)| signed == credential);
+        match signed.next() {
+            None => Ok(()),
+            Some((_, reviewer)) if *reviewer == owner => {
+                Err(format!("the key of {reviewer} was enrolled only later, by entry {index}"))
+            }
+            Some((_, reviewer)) => {
+                Err(format!("entry {index} enrols the key for {owner}, not for {reviewer}"))
+            }
+        }
     }
 
     /// A party's name, where an entry tells it.
@@ -121,16 +201,15 @@ impl<'a> Known<'a> {
 
     /// The reviewer's key that signed, where an entry enrols it.
     pub(crate) fn key(&self, signed: &SignedReview, reviewer: PersonId) -> Option<Key> {
-        let Proof::Passkey(proof) = &signed.proof;
-        match self.people.get(&reviewer)?.keys.get(&proof.credential_id)? {
-            KeyState::Enrolled(_, key) => Some(key.clone()),
+        match self.people.get(&reviewer)?.keys.get(signed.proof.key_id())? {
+            KeyState::Enrolled(enrolled) => Some(enrolled.1.clone()),
             KeyState::Revoked(_) => None,
         }
     }
 
-    /// What was needed and is not in the receipt.
-    pub(crate) fn into_missing(self) -> Vec<String> {
-        self.missing.into_inner().into_iter().collect()
+    /// What was needed and not there since this was asked last.
+    pub(crate) fn take_missing(&self) -> BTreeSet<String> {
+        self.missing.take()
     }
 
     fn person(&mut self, id: PersonId) -> &mut Person {
@@ -143,27 +222,88 @@ impl<'a> Known<'a> {
 
     /// Checks the signature, or notes that no entry enrols the key.
     fn signature(&self, signed: &SignedReview, reviewer: PersonId) -> Result<(), Refusal> {
-        let Proof::Passkey(proof) = &signed.proof;
-        let state = self.people.get(&reviewer).and_then(|person| person.keys.get(&proof.credential_id));
+        let id = signed.proof.key_id();
+        let state = self.people.get(&reviewer).and_then(|person| person.keys.get(id));
         match state {
-            Some(KeyState::Enrolled(key, _)) => self.assertion(&signed.statement.0, proof, key),
+            Some(KeyState::Enrolled(enrolled)) => {
+                let (key, told, vouch) = enrolled.as_ref();
+                self.vouched(reviewer, told.enrolled, vouch)?;
+                self.proof_once(signed, reviewer, key, told.enrolled)
+            }
             Some(KeyState::Revoked(at)) => {
                 Err(Refusal::NotActive(format!("the key of {reviewer} was revoked by entry {at}")))
             }
-            None => match self.enrolments.get(&proof.credential_id).and_then(|all| all.first()) {
-                Some((at, owner)) if *owner != reviewer => Err(Refusal::Signature(format!(
+            None => match self.owners.get(id) {
+                Some((at, owner)) => Err(Refusal::Signature(format!(
                     "entry {at} enrols the key for {owner}, not for {reviewer}"
                 ))),
-                Some((at, _)) => Err(Refusal::NotActive(format!(
-                    "the key of {reviewer} was enrolled only later, by entry {at}"
-                ))),
                 None => {
+                    self.unchecked.borrow_mut().insert((id.clone(), reviewer));
                     self.note(format!(
                         "no entry enrols the key of {reviewer}, so their signature is unchecked"
                     ));
                     Ok(())
                 }
             },
+        }
+    }
+
+    /// Refuses a key that nobody signed for, or notes that nothing shows who did.
+    fn vouched(&self, reviewer: PersonId, enrolled: u64, vouch: &Vouch) -> Result<(), Refusal> {
+        match vouch {
+            Vouch::Bootstrap | Vouch::Signed { .. } => Ok(()),
+            Vouch::NotShown(why) => {
+                self.note(format!(
+                    "the enrolment of the key of {reviewer} by entry {enrolled} was not shown to be countersigned: {why}"
+                ));
+                Ok(())
+            }
+            Vouch::Refused(why) => Err(Refusal::NotActive(format!(
+                "the key of {reviewer}, enrolled by entry {enrolled}, was not countersigned: {why}"
+            ))),
+        }
+    }
+
+    /// Checks a proof, unless the very same passed before under the same enrolment.
+    fn proof_once(
+        &self,
+        signed: &SignedReview,
+        reviewer: PersonId,
+        key: &Enrolled,
+        enrolled: u64,
+    ) -> Result<(), Refusal> {
+        let mut hash = Sha256::new_with_prefix(enrolled.to_be_bytes());
+        hash.update(reviewer.uuid().as_bytes());
+        hash.update(canonical::write(signed)?);
+        let digest: [u8; 32] = hash.finalize().into();
+        if self.passed.borrow().contains(&digest) {
+            return Ok(());
+        }
+        self.proof(signed, key)?;
+        let mut passed = self.passed.borrow_mut();
+        if passed.len() >= PASSED_LIMIT {
+            passed.clear();
+        }
+        passed.insert(digest);
+        Ok(())
+    }
+
+    /// Checks a proof of either kind with the key that it names.
+    fn proof(&self, signed: &SignedReview, key: &Enrolled) -> Result<(), Refusal> {
+        let statement = &signed.statement.0;
+        match (&signed.proof, key) {
+            (Proof::Passkey(proof), Enrolled::Passkey(key)) => self.assertion(statement, proof, key),
+            (Proof::SshSig(proof), Enrolled::Ssh(key)) => {
+                let bad = |error: assertion::Refusal| Refusal::Signature(error.to_string());
+                let public = SshPublicKey::from_bytes(&key.public_key.0).map_err(bad)?;
+                let message = assertion::statement_message(statement);
+                let namespace = assertion::STATEMENT_NAMESPACE;
+                check_ssh_signature(&public, namespace, &message, &proof.signature.0).map_err(bad)?;
+                Ok(())
+            }
+            (Proof::Passkey(_), Enrolled::Ssh(_)) | (Proof::SshSig(_), Enrolled::Passkey(_)) => {
+                Err(Refusal::Signature("it is of another kind than the key that it names".to_owned()))
+            }
         }
     }
 
@@ -238,5 +378,6 @@ impl ReviewVerifier for Known<'_> {
 }
 
 fn asked_groups(requirement: &Requirement) -> BTreeSet<&GroupName> {
-    requirement.holds.iter().flat_map(|hold| &hold.any_of).map(|quorum| &quorum.group).collect()
+    let quorums = requirement.holds.iter().flat_map(|hold| &hold.any_of);
+    quorums.filter(|quorum| !quorum.break_glass).map(|quorum| &quorum.group).collect()
 }

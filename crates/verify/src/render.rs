@@ -5,15 +5,19 @@ use std::fmt::{self, Write as _};
 use domain::action::Level;
 use domain::outcome::{Ending, Witnessed};
 use domain::principal::Principal;
-use domain::requirement::{Assurance, Requirement, Separation};
+use domain::requirement::{Assurance, Quorum, Requirement, Separation};
 use domain::statement;
 use domain::text::{cut, visible};
 use domain::time::Timestamp;
 
-use crate::report::{Part, Report, Review, State, Summary, Verdict};
+use crate::report::{Countersigned, Log, Part, Report, Review, Rotation, State, Summary, Verdict};
 
 /// The most of one payload field that is printed, in bytes; the report has it whole.
 const SHOWN_LIMIT_BYTES: usize = 4_000;
+
+pub(crate) const VALID: &str = "VALID: everything below is proven by the log whose key you trust";
+pub(crate) const INDETERMINATE: &str =
+    "INDETERMINATE: nothing is wrong with what is there, but something needed is missing";
 
 impl Report {
     /// The report as a person reads it. Text from outside is escaped: what does not show is named, and every
@@ -27,11 +31,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict {
-            Verdict::Valid => "VALID: everything below is proven by the log whose key you trust",
+            Verdict::Valid => VALID,
             Verdict::Invalid => "INVALID: do not rely on anything that this receipt says",
-            Verdict::Indeterminate => {
-                "INDETERMINATE: nothing is wrong with what is there, but something needed is missing"
-            }
+            Verdict::Indeterminate => INDETERMINATE,
         };
         writeln!(f, "{verdict}")?;
         for reason in &self.reasons {
@@ -45,6 +47,10 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.separation == Some(Separation::None) {
             f.write_str("\n*** SEPARATION: NONE. Solo evaluation: whoever answers for the agent may review its actions. ***\n")?;
+        }
+        for broke in self.reviews.iter().filter(|review| review.break_glass) {
+            let who = party(Principal::Person(broke.person), broke.name.as_deref());
+            write!(f, "\n*** BREAK-GLASS. {who} approved this alone. ***\n")?;
         }
         writeln!(f, "\nAction     {}", self.approval)?;
         writeln!(f, "Result     {}", result(self))?;
@@ -64,7 +70,7 @@ impl fmt::Display for Summary {
     }
 }
 
-fn result(summary: &Summary) -> String {
+pub(crate) fn result(summary: &Summary) -> String {
     match &summary.state {
         State::Pending => "pending: nothing had run when the last of these entries was written".to_owned(),
         State::Approved => "approved: nothing had run when the last of these entries was written".to_owned(),
@@ -149,11 +155,15 @@ fn rules(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn required(requirement: &Requirement) -> String {
     let hold = |hold: &domain::requirement::Hold| {
-        let ways: Vec<_> =
-            hold.any_of.iter().map(|quorum| format!("{} of {}", quorum.count, quorum.group)).collect();
+        let ways: Vec<_> = hold.any_of.iter().map(way).collect();
         ways.join(" or ")
     };
     requirement.holds.iter().map(hold).collect::<Vec<_>>().join("; and ")
+}
+
+fn way(quorum: &Quorum) -> String {
+    let emergency = if quorum.break_glass { ", by break-glass" } else { "" };
+    format!("{} of {}{emergency}", quorum.count, quorum.group)
 }
 
 fn apart(requirement: &Requirement) -> &'static str {
@@ -173,6 +183,9 @@ fn review(review: &Review, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut more = String::new();
     if let Some(group) = &review.group {
         write!(more, " for {group}")?;
+    }
+    if review.break_glass {
+        more.push_str(", BREAKING GLASS");
     }
     if review.counted {
         more.push_str(", counted");
@@ -198,8 +211,30 @@ fn review(review: &Review, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 "  signed with the key `{}` ({assurance}), enrolled by entry {}, by {by}, {under}",
                 line(&key.label),
                 key.enrolled
+            )?;
+            countersigned(&key.countersigned, f)
+        }
+    }
+}
+
+fn countersigned(by: &Countersigned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match by {
+        Countersigned::Bootstrap { .. } => {
+            writeln!(
+                f,
+                "  bootstrap key of the first administrator, countersigned by nobody; separation: none"
             )
         }
+        Countersigned::By { people, separation } => {
+            let people: Vec<_> =
+                people.iter().map(|person| party(Principal::Person(*person), None)).collect();
+            let alone = match separation {
+                Separation::Full => "",
+                Separation::None => "; separation: none",
+            };
+            writeln!(f, "  the key was countersigned by the administrator {}{alone}", people.join(" and "))
+        }
+        Countersigned::NotShown => writeln!(f, "  that an administrator countersigned the key is NOT SHOWN"),
     }
 }
 
@@ -232,6 +267,7 @@ fn proof(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let log = &summary.log;
     writeln!(f, "Log        {}, {} entries, root {}", log.origin, log.size, log.root)?;
     writeln!(f, "Key        {}", log.key)?;
+    told_log(log, f)?;
     for entry in &log.entries {
         let subject = entry.subject.as_deref().map(line).unwrap_or_default();
         writeln!(f, "  entry {:>6}  {}  {:<15} {subject}", entry.index, time(entry.at), entry.kind)?;
@@ -242,6 +278,22 @@ fn proof(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     )
 }
 
+/// The changes of the log's key that were followed, and what the witnesses say.
+pub(crate) fn told_log(log: &Log, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for rotation in &log.rotations {
+        let Rotation { entry, at, old, .. } = rotation;
+        writeln!(f, "  handed over by {old} in entry {entry}, {}", time(*at))?;
+    }
+    for witness in &log.witnesses {
+        let name = line(&witness.name);
+        match witness.cosigned {
+            Some(at) => writeln!(f, "Witness    {name} cosigned {}", time(at))?,
+            None => writeln!(f, "Witness    {name} did not cosign")?,
+        }
+    }
+    Ok(())
+}
+
 /// A party with the name that the summary knows it by.
 fn named(summary: &Summary, principal: Principal) -> String {
     let asked = summary.asked_by.iter().find(|party| party.principal == principal).map(|party| &party.name);
@@ -250,12 +302,12 @@ fn named(summary: &Summary, principal: Principal) -> String {
     party(principal, name.and_then(Option::as_deref))
 }
 
-fn party(principal: Principal, name: Option<&str>) -> String {
+pub(crate) fn party(principal: Principal, name: Option<&str>) -> String {
     name.map_or_else(|| principal.to_string(), |name| format!("{} ({principal})", line(name)))
 }
 
 /// Text from outside on one line of ours.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     visible(text).replace('\n', "⟨U+000A⟩").replace('\t', "⟨U+0009⟩")
 }
 
@@ -269,7 +321,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A moment as RFC 3339 in UTC, to the microsecond that the log has.
-fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     let (seconds, micros) = (at.micros() / 1_000_000, at.micros() % 1_000_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: eras of 400 years

@@ -124,6 +124,23 @@ pub enum State {
     Undetermined,
 }
 
+impl State {
+    /// The state's word, as JSON has it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied { .. } => "denied",
+            Self::Expired { .. } => "expired",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Executing => "executing",
+            Self::Finished => "finished",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}
+
 /// Somebody who stands behind the action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
@@ -196,7 +213,7 @@ pub struct Review {
     pub name: Option<String>,
     /// What they said.
     pub verdict: statement::Verdict,
-    /// The reason of a denial, or the question.
+    /// The reason of a denial or of breaking glass, or the question.
     pub note: Option<String>,
     /// The group that it counts under.
     pub group: Option<GroupName>,
@@ -208,11 +225,14 @@ pub struct Review {
     pub entry: u64,
     /// The key that signed; absent where the receipt does not show its enrolment, and then the signature is unchecked.
     pub key: Option<Key>,
+    /// Whether it broke glass: one human approved alone, in an emergency, and the note says why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// Whether it counted for the run.
     pub counted: bool,
 }
 
-/// The passkey that signed a review.
+/// The passkey or SSH key that signed a review.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// What its owner calls it.
@@ -221,8 +241,30 @@ pub struct Key {
     pub enrolled: u64,
     /// Who enrolled it; nobody at bootstrap.
     pub enrolled_by: Option<Principal>,
-    /// The approval under which it was enrolled; none at bootstrap and in solo evaluation. It has a receipt of its own.
+    /// The approval under which it was enrolled; none at bootstrap.
     pub under: Option<ActionId>,
+    /// Who signed for it before it came to speak for anybody.
+    pub countersigned: Countersigned,
+}
+
+/// Who signed for a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "word")]
+pub enum Countersigned {
+    /// Nobody could: it is the first administrator's key, with which the log's people begin.
+    Bootstrap {
+        /// None, always: whoever held it enrolled it.
+        separation: Separation,
+    },
+    /// Administrators, by reviews of exactly this key.
+    By {
+        /// They.
+        people: Vec<PersonId>,
+        /// Whether they had to be others than those who asked for it.
+        separation: Separation,
+    },
+    /// It is not shown.
+    NotShown,
 }
 
 /// How a question was settled.
@@ -260,8 +302,34 @@ pub struct Log {
     pub size: u64,
     /// The tree's root, base64.
     pub root: String,
-    /// The receipt's entries, in order.
+    /// The witnesses that the trust file knows, in its order.
+    pub witnesses: Vec<Witness>,
+    /// The changes of the log's key that led from a trusted key to the one that signed.
+    pub rotations: Vec<Rotation>,
+    /// The receipt's entries, in order; in a bundle, those of the case.
     pub entries: Vec<EntryLine>,
+}
+
+/// Whether a witness cosigned the checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Its name in the trust file.
+    pub name: String,
+    /// When it did, by its own clock; `None` where it did not.
+    pub cosigned: Option<Timestamp>,
+}
+
+/// One change of the log's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The index of its entry.
+    pub entry: u64,
+    /// When it was logged.
+    pub at: Timestamp,
+    /// The key before, as `name+hex(key id)+base64`.
+    pub old: String,
+    /// The key after.
+    pub new: String,
 }
 
 /// One proven entry.

@@ -2,32 +2,23 @@
 
 use domain::approval::{Approval, DeniedBy, Settled};
 use domain::commitment::Disclosure;
+use domain::id::ActionId;
 use domain::principal::{Principal, Role};
-use domain::receipt::Receipt;
 
 use crate::case::{Case, Reviewed};
-use crate::content::Read;
-use crate::log::ProvenLog;
-use crate::report::{Answer, EntryLine, Execution, Log, Part, Party, Review, State, Summary, What};
-use crate::verify::Trust;
+use crate::report::{Answer, Execution, Log, Part, Party, Review, State, Summary, What};
 
-/// The summary of a case that holds.
-pub(crate) fn of(
-    receipt: &Receipt,
-    trust: &Trust,
-    log: &ProvenLog,
-    entries: &[Read<'_>],
-    case: &Case<'_>,
-) -> Summary {
+/// The summary of a case that holds; `log` says where its proof stands.
+pub(crate) fn of(approval: ActionId, case: &Case, log: Log) -> Summary {
     let parts = case.action.parts();
     Summary {
-        approval: receipt.approval,
+        approval,
         state: state(case),
         asked_by: parties(case),
         asked_at: case.approval.case().requested,
         reason: parts.reason.clone(),
         what: what(case),
-        payload: receipt.payload.iter().map(part).collect(),
+        payload: case.payload.iter().flatten().map(part).collect(),
         policy: case.evaluation.policy,
         rules: case.evaluation.rules.clone(),
         requirement: case.evaluation.requirement().cloned(),
@@ -35,17 +26,11 @@ pub(crate) fn of(
         reviews: case.reviews.iter().map(|review| self::review(case, review)).collect(),
         answers: answers(case),
         execution: execution(case),
-        log: Log {
-            origin: receipt.origin.clone(),
-            key: trust.log.to_string(),
-            size: log.checkpoint.size(),
-            root: log.checkpoint.root().to_string(),
-            entries: entries.iter().map(line).collect(),
-        },
+        log,
     }
 }
 
-fn state(case: &Case<'_>) -> State {
+fn state(case: &Case) -> State {
     if case.broken_at.is_some() {
         return State::Undetermined;
     }
@@ -66,7 +51,7 @@ fn state(case: &Case<'_>) -> State {
     }
 }
 
-fn parties(case: &Case<'_>) -> Vec<Party> {
+fn parties(case: &Case) -> Vec<Party> {
     let chain = case.action.chain();
     let caller = Party { principal: chain.caller, name: name(case, chain.caller), role: "caller".to_owned() };
     let behind = chain.behind.iter().map(|link| {
@@ -82,11 +67,11 @@ fn parties(case: &Case<'_>) -> Vec<Party> {
     std::iter::once(caller).chain(behind).collect()
 }
 
-fn name(case: &Case<'_>, who: Principal) -> Option<String> {
+fn name(case: &Case, who: Principal) -> Option<String> {
     case.names.iter().find(|(named, _)| *named == who).map(|(_, name)| name.clone())
 }
 
-fn what(case: &Case<'_>) -> What {
+fn what(case: &Case) -> What {
     let parts = case.action.parts();
     What {
         digest: case.action.digest(),
@@ -113,7 +98,7 @@ fn part(field: &Disclosure) -> Part {
     }
 }
 
-fn review(case: &Case<'_>, review: &Reviewed) -> Review {
+fn review(case: &Case, review: &Reviewed) -> Review {
     let statement = review.checked.statement();
     Review {
         person: statement.reviewer,
@@ -125,12 +110,13 @@ fn review(case: &Case<'_>, review: &Reviewed) -> Review {
         at: review.at,
         entry: review.index,
         key: review.key.clone(),
+        break_glass: statement.break_glass,
         counted: statement.verdict == domain::statement::Verdict::Approve
             && case.counted.contains(&statement.reviewer),
     }
 }
 
-fn answers(case: &Case<'_>) -> Vec<Answer> {
+fn answers(case: &Case) -> Vec<Answer> {
     let questions = case.approval.case().questions.iter();
     let settled = questions.filter_map(|question| match question.settled.as_ref()? {
         Settled::Answered { by, text, at } => Some(Answer { by: *by, text: Some(text.clone()), at: *at }),
@@ -144,7 +130,7 @@ fn answers(case: &Case<'_>) -> Vec<Answer> {
     answers
 }
 
-fn execution(case: &Case<'_>) -> Option<Execution> {
+fn execution(case: &Case) -> Option<Execution> {
     let (grant, started, finished) = match &case.approval {
         Approval::Executing(running) => (running.grant, running.since, None),
         Approval::Finished(done) => (done.grant, done.started, Some((done.at, done.outcome.clone()))),
@@ -155,14 +141,4 @@ fn execution(case: &Case<'_>) -> Option<Execution> {
         | Approval::Cancelled(_) => return None,
     };
     Some(Execution { grant, started, counted: case.counted.clone(), finished })
-}
-
-fn line(entry: &Read<'_>) -> EntryLine {
-    let leaf = &entry.proven.leaf;
-    EntryLine {
-        index: entry.proven.index,
-        at: leaf.time,
-        kind: leaf.kind.as_str().to_owned(),
-        subject: leaf.subject.clone(),
-    }
 }

@@ -41,7 +41,6 @@ fn other_bodies_are_refused() {
         format!("log.example\n0x5\n{ROOT}\n"),
         format!("log.example\n\u{665}\n{ROOT}\n"),
         format!("log.example\n18446744073709551616\n{ROOT}\n"),
-        format!("log.example\n0\n{ROOT}\n"),
         format!("log.example\n5\n{ROOT}\n\n"),
         format!("log.example\n5\n{ROOT}\none\n\ntwo\n"),
         format!("log.example\n5\n{ROOT} \n"),
@@ -55,7 +54,9 @@ fn other_bodies_are_refused() {
     assert!(Checkpoint::new("", 5, root, vec![]).is_err());
     assert!(Checkpoint::new("two\nlines", 5, root, vec![]).is_err());
     assert!(Checkpoint::new("log.example", 5, root, vec![String::new()]).is_err());
-    assert!(Checkpoint::new("log.example", 0, root, vec![]).is_err());
+    let empty = Err(Error::EmptyTreeRoot { origin: "log.example".into() });
+    assert_eq!(Checkpoint::new("log.example", 0, root, vec![]), empty);
+    assert_eq!(format!("log.example\n0\n{ROOT}\n").parse(), empty);
 }
 
 #[test]

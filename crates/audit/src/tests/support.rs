@@ -122,3 +122,44 @@ pub(super) fn signer(name: &str, seed: u8) -> Ed25519Signer {
 pub(super) fn key(signer: &Ed25519Signer) -> VerifierKey {
     signer.verifier().clone()
 }
+
+/// The origin of the logs in these tests.
+pub(super) const ORIGIN: &str = "log.example";
+
+pub(super) fn key_of(signer: &Ed25519Signer) -> VerifierKey {
+    signer.verifier().clone()
+}
+
+pub(super) fn log_key() -> VerifierKey {
+    key_of(&signer(ORIGIN, 1))
+}
+
+/// A log's checkpoint as its log signs it.
+pub(super) fn signed(log: &Log) -> SignedCheckpoint {
+    let checkpoint = Checkpoint::new(ORIGIN, log.frontier.size(), log.frontier.root(), vec![]).unwrap();
+    checkpoint.sign(&[&signer(ORIGIN, 1)]).unwrap()
+}
+
+pub(super) fn witness(name: &str, seed: u8) -> WitnessSigner {
+    WitnessSigner::new(name.parse().unwrap(), &[seed; 32])
+}
+
+pub(super) fn time(seconds: u64) -> CosignatureTime {
+    CosignatureTime::new(seconds).unwrap()
+}
+
+pub(super) fn cosign(checkpoint: &mut SignedCheckpoint, witness: &WitnessSigner, at: u64) {
+    let line = witness.cosign(checkpoint, time(at)).unwrap();
+    checkpoint.attach(&line, witness.key()).unwrap();
+}
+
+/// A verifier key of any type, over bytes that need be no key.
+pub(super) fn vkey(name: &str, kind: u8, public: &[u8]) -> String {
+    let id = KeyId::of(&name.parse().unwrap(), kind, public);
+    format!("{name}+{id}+{}", text::to_base64(&[&[kind], public].concat()))
+}
+
+/// A verifier key of type ML-DSA-44.
+pub(super) fn ml_dsa(name: &str, seed: u8) -> String {
+    vkey(name, 6, &[seed; 1_312])
+}

@@ -109,6 +109,33 @@ fn limits_hold() {
     assert!(matches!(TlogProof::parse(&vec![b'a'; MAX_PROOF_FILE_BYTES + 1]), Err(Error::TooLarge { .. })));
 }
 
+#[test]
+fn a_quorum_of_witnesses_is_asked_for() {
+    let log = Log::of_size(7);
+    let (w1, w2) = (witness("w1", 1), witness("w2", 2));
+    let policy = format!("log {}\nwitness a {}\nwitness b {}\n", log_key(), w1.key(), w2.key());
+    let under = |quorum: &str| Policy::parse(format!("{policy}{quorum}\n").as_bytes()).unwrap();
+    let mut checkpoint = signed(&log);
+    cosign(&mut checkpoint, &w1, 77);
+    let hashes = inclusion_proof(&log, 6, 7).unwrap();
+    let bytes = TlogProof::new(6, hashes, checkpoint.note().clone()).unwrap().to_string().into_bytes();
+    let proof = TlogProof::parse(&bytes).unwrap();
+
+    let verdict = proof.verify_by(leaf(6), &under("quorum a"), ORIGIN).unwrap();
+    assert_eq!(verdict.witnesses()[0].time, Some(time(77)));
+    assert!(proof.verify_by(leaf(6), &under("quorum none"), ORIGIN).is_ok());
+    let missed = Error::QuorumMissed { cosigned: 1, known: 2, quorum: "b".into() };
+    assert_eq!(proof.verify_by(leaf(6), &under("quorum b"), ORIGIN), Err(missed));
+    assert_eq!(proof.verify_by(leaf(5), &under("quorum a"), ORIGIN), Err(Error::ProofMismatch));
+    assert!(proof.verify_by(leaf(6), &under("quorum a"), "other.example").is_err());
+
+    let policy = under("quorum a");
+    let opens = |bytes: &[u8]| TlogProof::parse(bytes)?.verify_by(leaf(6), &policy, ORIGIN);
+    for changed in bit_flips(&bytes).chain(edits(&bytes)) {
+        assert!(opens(&changed).is_err(), "{:?}", String::from_utf8_lossy(&changed));
+    }
+}
+
 proptest! {
     #[test]
     fn anything_is_parsed_or_refused(bytes in any::<Vec<u8>>(), text in "(c2sp.org/tlog-proof@v1\n)(extra aGk=\n)?(index [0-9]{1,3}\n)(aGk=\n)?\na\n\n\u{2014} a x08go/ZJkuBS\n") {

@@ -23,7 +23,8 @@ function told(answer, form) {
   const held = answer?.approval_url || answer?.held?.url;
   if (held) {
     form.reset();
-    say('Proposed. Another administrator must approve it:', 'good', { href: new URL(held, location.href).pathname, text: 'the request' });
+    const print = answer.key ? ` The key is ${answer.key}.` : '';
+    say(`Proposed.${print} An administrator must approve it:`, 'good', { href: new URL(held, location.href).pathname, text: 'the request' });
   } else if (form.dataset.shows) {
     show(form, answer[form.dataset.shows]);
   } else {
@@ -50,6 +51,5 @@ function show(form, text) {
 
 async function addPasskey(form) {
   const credential = await make(await call('POST', '/v1/keys/options'));
-  await call('POST', '/v1/keys', { label: form.elements.label.value.trim(), credential });
-  location.reload();
+  told(await call('POST', '/v1/keys', { label: form.elements.label.value.trim(), credential }), form);
 }

@@ -52,6 +52,7 @@ form.addEventListener('submit', (event) => {
     const answer = await call('POST', '/v1/enrolment', { invite, label, credential });
     const url = answer?.approval_url || answer?.url || answer?.held?.url;
     if (url) {
+      document.getElementById('held-key').textContent = answer.key;
       document.getElementById('held-link').href = new URL(url, location.href).pathname;
       show('held');
     } else {

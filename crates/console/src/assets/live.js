@@ -2,7 +2,7 @@
 // a rendered page. It is parsed by XMLHttpRequest, so that no string ever becomes markup here and
 // Trusted Types can forbid it altogether.
 
-export function fetchDocument(method, path, headers = {}) {
+export function fetchDocument(method, path, headers = {}, body = null) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open(method, path);
@@ -13,7 +13,7 @@ export function fetchDocument(method, path, headers = {}) {
       else reject(new Error(lead(request.response) || `The server answered ${request.status}.`));
     });
     request.addEventListener('error', () => reject(new Error('The server does not answer.')));
-    request.send();
+    request.send(body);
   });
 }
 

@@ -10,8 +10,8 @@ const { id } = request.dataset;
 const api = `/v1/approvals/${id}`;
 const find = (name) => document.getElementById(name);
 
-// What the page showed when it was opened; a statement names this and nothing newer.
-const displayed = request.dataset.displayed;
+// What the page showed when it was opened, and what was opened on it since; a statement names this and nothing newer.
+let displayed = request.dataset.displayed;
 let stale = false;
 let whole = request.dataset.complete !== undefined;
 let unseen = new Set();
@@ -22,7 +22,7 @@ let observer = null;
 
 function watch() {
   observer?.disconnect();
-  unseen = new Set(find('payload-parts').querySelectorAll('[data-end]'));
+  unseen = new Set(find('payload').querySelectorAll('[data-end]'));
   // What lies under the bar of buttons has not been on the screen.
   const bar = find('decide').offsetHeight;
   observer = new IntersectionObserver(seen, { threshold: 1, rootMargin: `0px 0px -${bar}px 0px` });
@@ -42,10 +42,10 @@ function seen(entries) {
 function gate() {
   // What is signed names what was shown: nothing can be decided over a page that is out of date.
   for (const name of ['ask', 'deny']) if (find(name)) find(name).disabled = stale;
-  const approve = find('approve');
-  if (!approve) return;
+  const opened = ['approve', 'glass'].map(find).filter(Boolean);
+  if (!opened.length) return;
   const open = whole && unseen.size === 0 && !stale;
-  approve.disabled = !open;
+  for (const button of opened) button.disabled = !open;
   const hint = find('gate');
   hint.hidden = open;
   const words = hint.querySelector('span');
@@ -76,6 +76,7 @@ async function openWhole(button) {
     const parts = page.getElementById('payload-parts');
     if (!parts) return void location.reload();
     find('payload-parts').replaceWith(document.adoptNode(parts));
+    displayed = parts.dataset.displayed || displayed;
     find('open-whole').hidden = true;
     whole = true;
     watch();
@@ -83,16 +84,38 @@ async function openWhole(button) {
   });
 }
 
+// One masked field, shown beside its button.
+async function reveal(button) {
+  await attempt(button, async () => {
+    const csrf = document.querySelector('meta[name=csrf]').content;
+    const field = new URLSearchParams({ field: button.dataset.field });
+    const page = await fetchDocument('POST', `/approvals/${id}/reveal`, { 'x-csrf-token': csrf }, field);
+    const shown = page.getElementById('revealed');
+    if (!shown) return void location.reload();
+    displayed = shown.dataset.displayed;
+    shown.removeAttribute('id');
+    button.closest('li').append(document.adoptNode(shown));
+    button.remove();
+    for (const end of shown.querySelectorAll('[data-end]')) {
+      unseen.add(end);
+      observer.observe(end);
+    }
+    gate();
+  });
+}
+
 // Deciding.
 
 async function decide(verdict, note) {
-  const body = { verdict, displayed };
+  const glass = verdict === 'glass';
+  const body = { verdict: glass ? 'approve' : verdict, displayed };
+  if (glass) body.break_glass = true;
   if (note) body.note = note;
   const { statement, options } = await call('POST', `${api}/statements`, body);
   say('Waiting for your passkey…');
   const credential = await sign(options);
   await call('POST', `${api}/reviews`, { statement, credential });
-  say({ approve: 'Approved, and signed by you.', deny: 'Denied, and signed by you.', ask: 'Asked, and signed by you.' }[verdict], 'good');
+  say({ approve: 'Approved, and signed by you.', deny: 'Denied, and signed by you.', ask: 'Asked, and signed by you.', glass: 'Glass is broken: approved by you alone, and signed by you.' }[verdict], 'good');
   await refresh({ own: true });
 }
 
@@ -110,11 +133,13 @@ document.addEventListener('click', (event) => {
   if (button.id === 'approve' && !opens('approve')) attempt(request, () => decide('approve'));
   if (button.id === 'ask') opens('ask');
   if (button.id === 'deny') opens('deny');
+  if (button.id === 'glass') opens('glass');
   if (button.id === 'cancel') opens('cancel');
   switch (button.dataset.do) {
     case 'close': button.closest('dialog').close(); break;
     case 'show-rest': showRest(); break;
     case 'open': openWhole(button); break;
+    case 'reveal': reveal(button); break;
     case 'reload': location.reload(); break;
     case 'withdraw':
       attempt(button, async () => {
@@ -160,7 +185,7 @@ document.addEventListener('submit', (event) => {
   }
 });
 
-document.addEventListener('input', (event) => { if (event.target.id === 'typed') event.target.setCustomValidity(''); });
+document.addEventListener('input', (event) => { if (event.target.name === 'typed') event.target.setCustomValidity(''); });
 
 // Keys bring you to a button and never press it.
 document.addEventListener('keydown', (event) => {

@@ -1,5 +1,8 @@
 //! The directory as pages: tables that anybody signed in may read, and forms for administrators.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::digest::Blob;
 use domain::directory::{Agent, Person};
 use domain::principal::Principal;
 use gateway::card::{Shown, name_of};
@@ -16,7 +19,7 @@ pub(crate) fn people(look: &Look<'_>) -> Markup {
         (how_changes_go(look))
         div.table {
             table {
-                thead { tr { th { "Name" } th { "Groups" } th { "Passkeys" } th { "Since" } @if admin { th { span.visually-hidden { "Changes" } } } } }
+                thead { tr { th { "Name" } th { "Groups" } th { "Keys" } th { "Since" } @if admin { th { span.visually-hidden { "Changes" } } } } }
                 tbody { @for person in look.directory.people() { (person_row(person, look)) } }
             }
         }
@@ -61,8 +64,9 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
                 }
                 @if person.groups.is_empty() { span.dim { "none" } }
             } }
-            td data-label="Passkeys" { div {
-                @for (n, key) in person.keys.iter().enumerate() { @if n > 0 { ", " } (words::outside(&key.label)) }
+            td data-label="Keys" { div {
+                @for key in &person.keys { (key_chip(person, &key.label, &key.fingerprint(), &key.credential_id, look)) }
+                @for key in &person.ssh_keys { (key_chip(person, &format!("{} (SSH)", key.label), &key.fingerprint(), &key.id(), look)) }
                 @if person.keys.is_empty() && person.active { span.chip data-tone="ask" { "none yet" } }
             } }
             td.dim data-label="Since" { (words::ago(person.since, look.now)) }
@@ -87,6 +91,23 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
                 } }
             }
         }
+    }
+}
+
+/// A key, with the way to revoke it for whoever may.
+fn key_chip(person: &Person, label: &str, fingerprint: &str, id: &Blob, look: &Look<'_>) -> Markup {
+    let may = person.active && (look.viewer.admin || look.viewer.person == person.id);
+    html! {
+        span.group title=(fingerprint) {
+            (words::outside(label))
+            @if may {
+                form.inline data-method="DELETE" data-path={ "/v1/people/" (person.id) "/keys/" (URL_SAFE_NO_PAD.encode(&id.0)) }
+                    data-confirm={ "Revoke the key " (label) " of " (person.name) "? It signs no more, at once." } {
+                    button.quiet type="submit" aria-label={ "Revoke the key " (label) " of " (person.name) } { "×" }
+                }
+            }
+        }
+        " "
     }
 }
 
@@ -214,7 +235,7 @@ fn how_changes_go(look: &Look<'_>) -> Markup {
         } @else if look.reviewed {
             p.dim { "What you change here is proposed; another administrator reviews it in the inbox." }
         } @else {
-            p.banner data-tone="ask" { "There is no second administrator with a passkey yet: what you change stands at once, and the log says that nobody reviewed it." }
+            p.banner data-tone="ask" { "There is no second administrator with a passkey yet: what you change stands at once, and the log says that nobody reviewed it. A key waits for your own signature." }
         }
     }
 }

@@ -31,8 +31,10 @@ pub(crate) fn list(inbox: &Inbox) -> Markup {
                 (tab(inbox, Tab::Mine, Some(inbox.mine), "Waiting for me"))
                 (tab(inbox, Tab::All, Some(inbox.open), "All open"))
                 (tab(inbox, Tab::Done, None, "Done"))
+                @if inbox.administers { (tab(inbox, Tab::Glass, None, "Broken glass")) }
             }
-            @if inbox.tab != Tab::Done { (glance(inbox)) }
+            @if inbox.tab == Tab::Glass { p.warn { "Glass was broken: one person approved each of these alone. Look at every one." } }
+            @if matches!(inbox.tab, Tab::Mine | Tab::All) { (glance(inbox)) }
             @if inbox.rows.is_empty() { (empty(inbox.tab)) } @else {
                 ol.rows { @for row in &inbox.rows { (row_view(row, inbox)) } }
             }
@@ -40,7 +42,7 @@ pub(crate) fn list(inbox: &Inbox) -> Markup {
                 p.dim { "There are more open requests than this page looks through; decide some, or use the command line." }
             }
             @if let Some(older) = inbox.older {
-                p { a.button href={ "/?tab=done&after=" (older) } { "Older" } }
+                p { a.button href={ "/?tab=" (word(inbox.tab)) "&after=" (older) } { "Older" } }
             }
         }
     }
@@ -51,6 +53,7 @@ fn word(tab: Tab) -> &'static str {
         Tab::Mine => "mine",
         Tab::All => "all",
         Tab::Done => "done",
+        Tab::Glass => "glass",
     }
 }
 
@@ -96,6 +99,10 @@ fn empty(tab: Tab) -> Markup {
                     h2 { "Nothing is open" }
                     p { "No agent waits for anybody. Requests that you may review, and those of your own agents, stand here while they are open." }
                 },
+                Tab::Glass => {
+                    h2 { "No glass was broken here" }
+                    p { "Requests that one person approved alone, by break-glass, stand here for others to look at." }
+                },
                 Tab::Done => {
                     h2 { "Nothing has ended yet" }
                     p { "Requests that ran, were denied, lapsed or were taken back stand here, each with its receipt." }
@@ -132,6 +139,7 @@ fn row_view(row: &Row, inbox: &Inbox) -> Markup {
 
 fn state(row: &Row, inbox: &Inbox) -> Markup {
     html! {
+        @if row.broken_glass { span.chip data-tone="bad" { "Break-glass" } " " }
         @match row.stage {
             Stage::Waiting(until) => {
                 (progress(&row.missing))

@@ -54,9 +54,14 @@ impl Proposal {
                 )
             }
             DirectoryEvent::KeyEnrolled { person: id, key } => {
-                format!("Let the passkey “{}” speak for {}.", key.label, person(*id))
+                let (label, print) = (&key.label, key.fingerprint());
+                format!("Let the passkey “{label}” ({print}) speak for {}.", person(*id))
             }
-            DirectoryEvent::KeyRevoked { person: id, .. } => format!("Revoke a passkey of {}.", person(*id)),
+            DirectoryEvent::SshKeyEnrolled { person: id, key } => {
+                let (label, print) = (&key.label, key.fingerprint());
+                format!("Let the SSH key “{label}” ({print}) speak for {} at a terminal.", person(*id))
+            }
+            DirectoryEvent::KeyRevoked { person: id, .. } => format!("Revoke a key of {}.", person(*id)),
             DirectoryEvent::GroupJoined { group, person: id } => {
                 format!("Put {} into the group {group}.", person(*id))
             }

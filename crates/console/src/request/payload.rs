@@ -5,7 +5,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::commitment::Disclosure;
-use gateway::card::{Part, Shown};
+use gateway::card::{MaskedField, Part, Shown};
+use gateway::reveal::Revealed;
 use maud::{Markup, html};
 
 use crate::{limits, words};
@@ -45,15 +46,15 @@ pub(crate) fn parts(fields: &[Disclosure]) -> Vec<Part> {
         .collect()
 }
 
-/// All parts of a payload.
-pub(crate) fn whole(parts: &[Part]) -> Markup {
+/// All parts of a payload. `displayed` is the card's digest, where showing them changed it.
+pub(crate) fn whole(parts: &[Part], displayed: Option<&str>) -> Markup {
     let named = |name: &str| parts.iter().find(|part| part.path == name);
     let line = (named(METHOD), named(AUTHORITY), named(TARGET));
     let is_line = |part: &&Part| matches!(part.path.as_str(), METHOD | AUTHORITY | TARGET);
     let headers: Vec<&Part> = parts.iter().filter(|part| part.path.starts_with(HEADER)).collect();
     let marks = words::warning(parts.iter().filter_map(|part| part.text.as_ref()));
     html! {
-        div.payload id="payload-parts" {
+        div.payload id="payload-parts" data-displayed=[displayed] {
             @if let Some(marks) = marks {
                 p.banner data-tone="bad" {
                     strong { "Not everything here is what it looks like: " } (marks) ". "
@@ -68,6 +69,49 @@ pub(crate) fn whole(parts: &[Part]) -> Markup {
             @if !headers.is_empty() { (header_view(&headers)) }
             @for part in parts.iter().filter(|part| !is_line(part) && !part.path.starts_with(HEADER)) {
                 (part_view(part))
+            }
+        }
+    }
+}
+
+/// One field that was masked, as it really is.
+pub(crate) fn revealed(field: &Revealed) -> Markup {
+    let text = std::str::from_utf8(&field.value).ok().map(Shown::new);
+    let marks = words::warning(text.iter());
+    html! {
+        div.revealed id="revealed" data-displayed=(field.displayed) {
+            @if let Some(marks) = marks { p.warn { "It holds " (marks) "." } }
+            @match &text {
+                Some(text) => { pre.bytes tabindex="0" aria-label={ (field.path) ", as it is" } { (words::pieces(text)) (end()) } },
+                None => { pre.bytes.hex tabindex="0" { (hexdump(&STANDARD.encode(&field.value))) (end()) } },
+            }
+        }
+    }
+}
+
+/// What is masked, field by field, each with a button that opens it for those who may.
+pub(crate) fn masked(fields: &[MaskedField], revealed: &[String], may_reveal: bool) -> Markup {
+    html! {
+        @if !fields.is_empty() {
+            div.banner data-tone="plain" id="masked" {
+                p {
+                    strong { "Masked here. " }
+                    "What runs are the real bytes, and the digest covers them. "
+                    @if may_reveal { "You may open each field; that you did is logged." }
+                    @else { "You are not among those who may open it, so you cannot approve." }
+                }
+                ul {
+                    @for field in fields {
+                        li {
+                            code { (words::outside(&field.path)) } " " span.dim { (field.classes.join(", ")) } " "
+                            @if may_reveal {
+                                button.quiet type="button" data-do="reveal" data-field=(field.path)
+                                    aria-label={ "Show " (field.path) } { "Show" }
+                            }
+                            @if revealed.contains(&field.path) { " " span.dim { "opened by you before" } }
+                        }
+                    }
+                }
             }
         }
     }

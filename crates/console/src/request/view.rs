@@ -24,7 +24,7 @@ pub(crate) fn page(view: &View) -> Markup {
                 p { strong { "This request has changed since you opened it. " } "Look at it again before you decide." }
                 button type="button" data-do="reload" { "Show what it is now" }
             }
-            div data-live="stage" { (stage(view)) }
+            div data-live="stage" { (broken_glass(view)) (stage(view)) }
             (what(view))
             (risk(view))
             (who(view))
@@ -43,6 +43,23 @@ fn section(name: &str, id: &str, content: &Markup) -> Markup {
         section.step aria-labelledby={ "h-" (id) } id=(id) {
             h2 id={ "h-" (id) } { (name) }
             div.step-body { (content) }
+        }
+    }
+}
+
+/// Whoever broke glass, before all else.
+fn broken_glass(view: &View) -> Markup {
+    html! {
+        @for review in view.reviews.iter().filter(|review| review.broke_glass) {
+            section.banner data-tone="bad" role="alert" {
+                h2 { "Break-glass: one person approved this alone" }
+                p {
+                    strong { (words::outside(&review.by)) }
+                    @if let Some(group) = &review.group { ", of " strong { (group) } }
+                    " · " (words::ago(review.at, view.now)) " · somebody else should look at it afterwards"
+                }
+                @if let Some(note) = &review.note { blockquote { (words::shown(note)) } }
+            }
         }
     }
 }
@@ -191,7 +208,7 @@ fn risk(view: &View) -> Markup {
             @if view.solo {
                 p.banner data-tone="ask" {
                     strong { "Solo evaluation. " }
-                    "There is no second person yet, so the agent's own sponsor may review it. The receipt says " code { "separation: none" } "."
+                    "There is nobody else yet who could review it, so the agent's own sponsor may, or the one administrator what enrols a key. The receipt says " code { "separation: none" } "."
                 }
             }
         },
@@ -248,7 +265,8 @@ fn bytes(view: &View) -> Markup {
                     button type="button" data-do="open" { "Open it in full" }
                 }
             }
-            (payload::whole(&card.payload))
+            (payload::masked(&card.masked, &card.revealed, view.may_reveal))
+            (payload::whole(&card.payload, None))
         },
     )
 }
@@ -357,7 +375,11 @@ fn standing(view: &View) -> Markup {
                 }
                 ul.holds {
                     @for hold in &view.holds {
-                        li data-lifted[hold.lifted] { (alternatives(&hold.any_of)) " " span.dim { "for " code { (hold.rule) } } }
+                        li data-lifted[hold.lifted] {
+                            (alternatives(&hold.any_of)) " "
+                            @for group in &hold.glass { span.dim { "or in an emergency one of " (group) ", by break-glass " } }
+                            span.dim { "for " code { (hold.rule) } }
+                        }
                     }
                 }
                 @if !view.reviews.is_empty() {
@@ -365,9 +387,10 @@ fn standing(view: &View) -> Markup {
                         @for review in &view.reviews {
                             li {
                                 strong { (words::outside(&review.by)) }
-                                @match review.verdict { Verdict::Approve => " approved", Verdict::Deny => " denied", Verdict::Ask => " asked" }
+                                @match review.verdict { Verdict::Approve if review.broke_glass => " approved alone, by break-glass,", Verdict::Approve => " approved", Verdict::Deny => " denied", Verdict::Ask => " asked" }
                                 @if let Some(group) = &review.group { " for " (group) }
-                                " " span.dim { (words::ago(review.at, view.now)) ", signed with a passkey" }
+                                " " span.dim { (words::ago(review.at, view.now)) ", signed with " (review.key) }
+                                @if review.dismissed { " " span.chip data-tone="plain" { "counts no more" } }
                                 @if let Some(note) = &review.note { blockquote { (words::shown(note)) } }
                             }
                         }
@@ -433,12 +456,14 @@ fn prior(view: &View) -> Markup {
 /// 8: approve, ask, deny.
 fn decide(view: &View) -> Markup {
     let standing = &view.standing;
-    let (decides, takes_back) =
-        (standing.may_approve || standing.may_deny, view.mine.on_chain && view.stage.is_open());
+    let (decides, takes_back) = (
+        standing.may_approve || standing.may_deny || standing.glass.is_some(),
+        view.mine.on_chain && view.stage.is_open(),
+    );
     html! {
-        footer.decide id="decide" data-live="decide" data-may=(if standing.may_approve { "approve" } else if standing.may_deny { "deny" } else { "look" }) {
+        footer.decide id="decide" data-live="decide" data-may=(if standing.may_approve { "approve" } else if standing.glass.is_some() { "glass" } else if standing.may_deny { "deny" } else { "look" }) {
             @if view.stage.is_open() && decides {
-                @if standing.may_approve {
+                @if standing.may_approve || standing.glass.is_some() {
                     p.gate id="gate" {
                         span { "Approve opens once you have seen the payload to its end." }
                         button.quiet type="button" data-do="show-rest" { "Show the rest" }
@@ -449,7 +474,12 @@ fn decide(view: &View) -> Markup {
                         button.approve id="approve" type="button" aria-describedby="gate" aria-keyshortcuts="a" disabled { "Approve" }
                         button id="ask" type="button" aria-keyshortcuts="?" { "Ask" }
                     }
-                    button.deny id="deny" type="button" aria-keyshortcuts="d" { "Deny" }
+                    @if standing.may_deny {
+                        button.deny id="deny" type="button" aria-keyshortcuts="d" { "Deny" }
+                    }
+                    @if standing.glass.is_some() {
+                        button.deny id="glass" type="button" aria-describedby="gate" disabled { "Break glass" }
+                    }
                     @if takes_back { (take_back()) }
                 }
             } @else if takes_back {
@@ -503,6 +533,17 @@ fn sheets(view: &View) -> Markup {
                 label for="ask-note" { "Your question" }
                 textarea id="ask-note" name="note" rows="4" required maxlength="500" {}
                 p.dim.fine { "Nothing runs while a question is open. The time runs on." }
+            }))
+        }
+        @if let Some(group) = &view.standing.glass {
+            (sheet("glass", "Break glass?", "Break glass with your passkey", "deny", &html! {
+                (recap)
+                p { "You approve this alone, as one of " strong { (group) } ". An alarm is raised, and the record and the receipt say so for good." }
+                p { "Type " code.typed { (view.to_type()) } " to go on." }
+                label for="glass-typed" { "Its name" }
+                input id="glass-typed" name="typed" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" required data-expected=(view.to_type());
+                label for="glass-note" { "Why it cannot wait " span.dim { "(it stands in what you sign)" } }
+                textarea id="glass-note" name="note" rows="3" required maxlength="500" {}
             }))
         }
         @if view.standing.may_deny {

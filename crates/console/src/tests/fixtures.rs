@@ -43,7 +43,7 @@ pub(super) fn question(n: u8) -> QuestionId {
 }
 
 pub(super) fn viewer(admin: bool) -> Viewer {
-    Viewer { name: "Ada Brandt".to_owned(), admin, csrf: "csrf-secret".to_owned() }
+    Viewer { person: person(1), name: "Ada Brandt".to_owned(), admin, csrf: "csrf-secret".to_owned() }
 }
 
 pub(super) fn part(path: &str, text: &str) -> Part {
@@ -72,7 +72,7 @@ fn request_parts(method: &str, target: &str, body: &str) -> Vec<Part> {
 fn card() -> Card {
     let reason = |points, why: &str| Reason { points, why: why.to_owned() };
     Card {
-        v: 1,
+        v: 2,
         id: action(1),
         verb: "http.delete".to_owned(),
         resource: Shown::new("queues/%2F/orders"),
@@ -111,6 +111,8 @@ fn card() -> Card {
         payload: request_parts("DELETE", "/api/queues/%2F/orders?if-empty=true", ""),
         payload_bytes: 180,
         complete: true,
+        masked: Vec::new(),
+        revealed: Vec::new(),
         point: Point::Http,
         level: Level::Enforced,
         credential: Some("rabbitmq-admin".to_owned()),
@@ -130,6 +132,9 @@ fn approved_by(name: &str, seconds: i64) -> ReviewView {
         group: Some("dba".parse().unwrap()),
         note: None,
         at: at(seconds),
+        key: "a passkey",
+        broke_glass: false,
+        dismissed: false,
     }
 }
 
@@ -141,16 +146,19 @@ pub(super) fn pending() -> View {
         group: VerbGroup::Destroy,
         meaning: "DELETE",
         stage: Stage::Pending { question: false },
+        may_reveal: true,
         standing: Standing {
             may_approve: true,
             may_deny: true,
             group: Some("dba".parse().unwrap()),
+            glass: None,
             why_not: None,
         },
         mine: Mine::default(),
         holds: vec![HoldView {
             rule: "prod-destroy".to_owned(),
             any_of: vec![progress("dba", 1, 2)],
+            glass: Vec::new(),
             lifted: false,
         }],
         reviews: vec![approved_by("Grace Lindqvist", -120)],
@@ -265,7 +273,7 @@ fn decided(stage: Stage, reviews: Vec<ReviewView>) -> View {
     let mut view = pending();
     let why_not = Some(format!("the request is {} already", stage.word()));
     view.stage = stage;
-    view.standing = Standing { may_approve: false, may_deny: false, group: None, why_not };
+    view.standing = Standing { may_approve: false, may_deny: false, group: None, glass: None, why_not };
     view.reviews = reviews;
     view
 }
@@ -281,6 +289,7 @@ pub(super) fn approved() -> View {
         may_approve: false,
         may_deny: true,
         group: None,
+        glass: None,
         why_not: Some("you have approved already; one human counts once".to_owned()),
     };
     view
@@ -301,6 +310,9 @@ pub(super) fn denied() -> View {
                 group: None,
                 note: Some(Shown::new("Not during the sale. Ask again on Monday.")),
                 at: at(-30),
+                key: "an SSH key",
+                dismissed: false,
+                broke_glass: false,
             },
         ],
     )
@@ -332,6 +344,7 @@ fn row(n: u8, verb: &'static str, group: VerbGroup, resource: &str, environment:
         stage: inbox::Stage::Waiting(at(i64::from(n) * 400)),
         missing: vec![progress("dba", 1, 2)],
         question: false,
+        broken_glass: false,
         mine: inbox::Mine::Decide,
     }
 }
@@ -372,6 +385,7 @@ pub(super) fn inbox(tab: Tab, full: bool) -> Inbox {
         production: rows.iter().filter(|row| row.production).count(),
         next: rows.first().map(|_| at(400)),
         more: false,
+        administers: false,
         older: (full && tab == Tab::Done).then(|| action(4)),
         rows,
         now: at(0),

@@ -2,6 +2,7 @@
 //! looked at in a browser.
 
 use domain::outcome::Ending;
+use gateway::card::MaskedField;
 use gateway::store::Head;
 use maud::Markup;
 
@@ -50,6 +51,61 @@ fn proposal() -> View {
     view
 }
 
+fn masked(may_reveal: bool) -> View {
+    let mut view = fixtures::pending();
+    let classes = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    view.card.masked = vec![
+        MaskedField { path: "http.body".to_owned(), classes: classes(&["card", "email"]) },
+        MaskedField { path: "reason".to_owned(), classes: classes(&["api-key"]) },
+    ];
+    view.card.revealed = vec!["reason".to_owned()];
+    view.may_reveal = may_reveal;
+    view
+}
+
+/// Each masked field has its own button, for those who may; nobody else has one.
+#[test]
+fn what_is_masked_is_named_and_opened_by_those_with_the_right() {
+    let own = masked(true);
+    let block = request::payload::masked(&own.card.masked, &own.card.revealed, own.may_reveal).into_string();
+    insta::assert_snapshot!("masked", block.replace("><", ">\n<"));
+    let page = request_page(&masked(false));
+    assert!(page.contains("you cannot approve") && !page.contains("data-do=\"reveal\""));
+    let revealed = gateway::reveal::Revealed {
+        path: "http.body".to_owned(),
+        value: "4111 <b>\u{202e}".into(),
+        displayed: domain::digest::Digest::of(domain::digest::Purpose::Displayed, b"fixture"),
+    };
+    insta::assert_snapshot!(
+        "revealed",
+        request::payload::revealed(&revealed).into_string().replace("><", ">\n<")
+    );
+}
+
+/// **Authority**, "break-glass": the page says so before all else, and whoever may do it is told what it means.
+#[test]
+fn broken_glass_is_told_first_and_breaking_it_takes_a_reason() {
+    let mut may = fixtures::pending();
+    (may.standing.may_approve, may.standing.may_deny, may.standing.group) = (false, false, None);
+    may.standing.glass = Some("oncall".parse().unwrap());
+    may.holds[0].glass = vec!["oncall".parse().unwrap()];
+    let page = request_page(&may);
+    assert!(page.contains("or in an emergency one of oncall, by break-glass"));
+    assert!(
+        page.contains("id=\"glass\"") && !page.contains("id=\"approve\"") && !page.contains("id=\"deny\"")
+    );
+    assert!(page.contains("<textarea id=\"glass-note\" name=\"note\" rows=\"3\" required"));
+    let mut broken = fixtures::pending();
+    broken.reviews[0].broke_glass = true;
+    let page = request_page(&broken);
+    let (banner, what) = (
+        page.find("Break-glass: one person approved this alone").unwrap(),
+        page.find("class=\"what\"").unwrap(),
+    );
+    assert!(banner < what && page.contains("approved alone, by break-glass,"));
+    assert!(!request_page(&fixtures::pending()).contains("reak-glass"));
+}
+
 fn on_chain() -> View {
     let mut view = fixtures::suspicious();
     view.mine.on_chain = true;
@@ -69,7 +125,7 @@ fn room(room: Room, admin: bool, reviewed: bool) -> String {
         Room::Agents => directory::view::agents(&look),
         Room::Routes => directory::view::routes(&look),
         Room::Policy => directory::view::policy(&look, &rules),
-        Room::Inbox | Room::Log => unreachable!("not of the directory"),
+        Room::Inbox | Room::Trail | Room::Log => unreachable!("not of the directory"),
     };
     framed("Directory", room, &["directory.js"], &content)
 }
@@ -87,7 +143,8 @@ fn log_page() -> String {
 
 /// Every page that there is, by name.
 pub(super) fn all() -> Vec<(&'static str, String)> {
-    vec![
+    let mut pages = super::trail::pages(|content| framed("Trail", Room::Trail, &["trail.js"], content));
+    pages.extend([
         ("pending", request_page(&fixtures::pending())),
         ("suspicious", request_page(&fixtures::suspicious())),
         ("oversize", request_page(&fixtures::oversize())),
@@ -111,7 +168,8 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("enrol", sign_in::enrol_view().into_string()),
         ("cli", framed("Command line", Room::Inbox, &["cli.js"], &sign_in::cli_view("Ada Brandt"))),
         ("nothing", failure::view("Nothing here", "There is no such page.").into_string()),
-    ]
+    ]);
+    pages
 }
 
 #[test]
@@ -123,7 +181,10 @@ fn every_page_renders_as_before() {
         insta::assert_snapshot!(name, lines);
     }
     let parts = fixtures::suspicious().card.payload;
-    insta::assert_snapshot!("payload", request::payload::whole(&parts).into_string().replace("><", ">\n<"));
+    insta::assert_snapshot!(
+        "payload",
+        request::payload::whole(&parts, None).into_string().replace("><", ">\n<")
+    );
 }
 
 #[test]

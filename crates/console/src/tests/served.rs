@@ -66,7 +66,9 @@ impl Served {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = crate::router(gateway.unwrap());
+        let index = folder.path().join("search.db");
+        let index = search::Index::open(&index, &ORIGIN.parse().unwrap(), search::Reset::Keep);
+        let router = crate::router(gateway.unwrap(), index.unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, cookie, _folder: folder }
     }
@@ -174,6 +176,10 @@ async fn every_answer_of_the_router_is_hardened() {
         ("/routes", 200),
         ("/policy", 200),
         ("/activity", 200),
+        ("/trail", 200),
+        ("/trail?q=verb%3Ahttp.get+orders", 200),
+        ("/trail/list?q=foo%3Abar", 200),
+        ("/trail?after=x", 400),
         ("/cli", 200),
         ("/approvals/nonsense", 404),
         ("/approvals/0195f3a0-0000-7000-8000-000000000001", 404),

@@ -1,38 +1,79 @@
 //! `countersign audit`: receipts and the log. Verifying needs no gateway, no network and no store.
 
-use std::io::Read as _;
+use std::cell::Cell;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use domain::text::visible;
-use gateway::store::{Ledger as _, Store as _};
+use domain::time::Timestamp;
+use gateway::store::{Leaves, Pruning};
 use serde_json::{Value, json};
-use verify::{Report, Trust, Verdict, VerifierKey};
+use verify::{Trust, Verdict, Verified};
 
-use super::{Context, lookup};
+use super::{Context, lookup, reconcile, search, trail};
 use crate::cli::{Ending, Usage};
+use crate::client::{Client, escaped};
 use crate::output::{Output, Tone, note, when};
-use crate::up;
+use crate::{retention, up};
+
+/// The most cases of a bundle that are told; `countersign-verify --csv` tells all.
+const CASES_SHOWN: usize = 1_000;
+/// How long a bundle may take, from the request to its last byte: one of a million entries takes minutes.
+const BUNDLE_PATIENCE: Duration = Duration::from_secs(3_600);
+/// A bundle that is longer says how far it is, in bytes.
+const PROGRESS_FROM_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Verify receipts, offline: exit code 0 valid, 1 invalid, 2 indeterminate
+    /// Verify receipts and bundles, offline: exit code 0 valid, 1 invalid, 2 indeterminate
     Verify(Verify),
+    /// Make a bundle of requests, or of everything in a period, that verifies without the gateway
+    Bundle(Bundle),
     /// Fetch the receipt of a request
     Receipt(Receipt),
+    /// Search the trail, newest first
+    Search(search::Options),
+    /// Write the trail out, in a format of others
+    Export(trail::Export),
+    /// Print the trail's events as they come
+    Tail(trail::Tail),
+    /// List the sinks, and how far each one is
+    Sinks,
     /// Print the log's newest signed checkpoint
     Checkpoint,
     /// Read the whole log of a stopped gateway again and hold it against its checkpoint
     Log,
+    /// Fill the search index of a stopped gateway anew
+    Reindex,
+    /// Hold the trail against a database's own log: exit code 1 when something ran without passing us
+    Reconcile(reconcile::Options),
+    /// Drop the values of old entries of a stopped gateway; hashes and proofs stay, and the log says so
+    Prune(Prune),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prune {
+    /// Values of entries from before this day (UTC), as 2026-01-31
+    #[arg(long, value_name = "DATE")]
+    before: jiff::civil::Date,
+    /// Drop the leaves too; whoever wants to read them later needs the published log
+    #[arg(long)]
+    leaves: bool,
+    /// Why, in words; it enters the log
+    #[arg(long, default_value = "asked for at the command line")]
+    policy: String,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The receipts' files; `-` reads standard input
-    #[arg(required = true, value_name = "RECEIPT")]
-    receipts: Vec<PathBuf>,
-    /// A file with the log's verifier key, as `name+hash+key`
+    /// The files of receipts and bundles; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A trust file (C2SP tlog-policy: logs, witnesses, quorum), or one with the log's verifier key alone
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
     /// The log's verifier key itself, received another way than the receipt
@@ -61,45 +102,101 @@ pub(crate) struct Receipt {
     agent_key: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bundle {
+    /// The requests: their ids, or the beginnings of them
+    #[arg(value_name = "ID", conflicts_with_all = ["from", "to", "since", "state"])]
+    ids: Vec<String>,
+    /// Every request in this state
+    #[arg(long, value_name = "STATE", conflicts_with_all = ["from", "to", "since"])]
+    state: Option<String>,
+    /// Everything in the log from here on: a time like 2027-01-15T08:00:00Z, or an index
+    #[arg(long, value_name = "TIME", conflicts_with = "since")]
+    from: Option<String>,
+    /// Up to here, not included; the newest checkpoint where it is not given
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Everything since this signed checkpoint, the last that you hold
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
+    /// Where to put it
+    #[arg(short, long, value_name = "FILE", default_value = "countersign.bundle.tar")]
+    output: PathBuf,
+    /// With payloads open; that you opened them is logged, for each request
+    #[arg(long)]
+    with_payload: bool,
+}
+
 pub(crate) async fn run(audit: &Audit, context: &Context) -> anyhow::Result<Ending> {
     match audit {
         Audit::Verify(options) => verify_all(options, context.output),
+        Audit::Bundle(options) => bundle(options, context).await,
         Audit::Receipt(options) => receipt(options, context).await,
+        Audit::Search(options) => search::run(options, context).await,
+        Audit::Reindex => search::reindex(context).await,
+        Audit::Reconcile(options) => reconcile::run(options, context).await,
+        Audit::Export(options) => trail::export(options, context).await,
+        Audit::Tail(options) => trail::tail(options, context).await,
+        Audit::Sinks => trail::sinks(context).await,
         Audit::Checkpoint => checkpoint(context).await,
         Audit::Log => log(context).await,
+        Audit::Prune(options) => prune(options, context).await,
     }
 }
 
 fn verify_all(options: &Verify, output: Output) -> anyhow::Result<Ending> {
     let trust = trust(options)?;
-    let mut reports = Vec::new();
-    for path in &options.receipts {
-        reports.push((path, verify::verify_receipt(&read(path)?, &trust)));
+    let mut found = Vec::new();
+    for path in &options.files {
+        let verified = open(path).and_then(|file| verify::verify_file(file, &trust, CASES_SHOWN));
+        let verified = verified.with_context(|| format!("cannot read `{}`", path.display()))?;
+        found.push((path, verified));
     }
     if output.json {
-        let reports: Vec<Value> = reports
-            .iter()
-            .map(|(path, report)| json!({ "file": path.display().to_string(), "report": report }))
-            .collect();
+        let reports: Vec<Value> = found.iter().map(|(path, verified)| as_json(path, verified)).collect();
         output.json(&Value::Array(reports));
     } else {
-        for (position, (path, report)) in reports.iter().enumerate() {
+        for (position, (path, verified)) in found.iter().enumerate() {
             if position > 0 {
                 output.line("");
             }
-            if reports.len() > 1 {
+            if found.len() > 1 {
                 output.line(&output.paint(&visible(&path.display().to_string()), Tone::Bold));
             }
-            print(report, output);
+            print(verified, output);
         }
     }
-    Ok(worst(reports.iter().map(|(_, report)| report.verdict)))
+    Ok(worst(found.iter().map(|(_, verified)| verified.verdict())))
 }
 
-fn print(report: &Report, output: Output) {
-    let text = report.render();
+fn as_json(path: &Path, verified: &Verified) -> Value {
+    let file = path.display().to_string();
+    match verified {
+        Verified::Receipt(report) => json!({ "file": file, "report": report }),
+        Verified::Bundle { report, cases, more } => {
+            json!({ "file": file, "bundle": report, "cases": cases, "cases_not_told": more })
+        }
+    }
+}
+
+fn print(verified: &Verified, output: Output) {
+    let text = match verified {
+        Verified::Receipt(report) => report.render(),
+        Verified::Bundle { report, cases, more } => {
+            let mut text = report.render();
+            for case in cases {
+                text.push_str(&format!("\n{}", case.line()));
+            }
+            if *more > 0 {
+                text.push_str(&format!(
+                    "\nand {more} more; `countersign-verify` lists all with `--csv FILE`"
+                ));
+            }
+            text
+        }
+    };
     let (verdict, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let tone = match report.verdict {
+    let tone = match verified.verdict() {
         Verdict::Valid => Tone::Good,
         Verdict::Invalid => Tone::Bad,
         Verdict::Indeterminate => Tone::Warn,
@@ -118,37 +215,113 @@ fn worst(verdicts: impl Iterator<Item = Verdict>) -> Ending {
     })
 }
 
-/// What the auditor trusts. It never comes from the receipt, nor from the gateway that made it.
+/// What the auditor trusts. It never comes from the receipt or bundle, nor from the gateway that made it.
 fn trust(options: &Verify) -> anyhow::Result<Trust> {
-    let key = match (&options.log_key, &options.trust) {
-        (Some(key), _) => key.clone(),
+    let text = match (&options.log_key, &options.trust) {
+        (Some(key), _) => key.clone().into_bytes(),
         (None, Some(path)) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?
+            std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?
         }
         (None, None) => {
-            let why = "whose log is trusted? Give `--log-key VKEY` or `--trust FILE`; `countersign up` prints the key \
+            let why = "whose log is trusted? Give `--trust FILE` or `--log-key VKEY`; `countersign up` prints the key \
                        at start, and it must reach you another way than the receipt";
             bail!(Usage(why.to_owned()))
         }
     };
-    let log: VerifierKey = key.trim().parse().map_err(|error| {
-        Usage(format!("this is no log key: {error}; one is written `<origin>+<8 hex digits>+<base64>`"))
+    let mut trust = Trust::read(&text).map_err(|error| {
+        Usage(format!(
+            "this is neither a trust file nor a log key: {error}; a key is written `<origin>+<8 hex digits>+<base64>`"
+        ))
     })?;
-    let web_origins = (!options.web_origin.is_empty()).then(|| options.web_origin.clone());
-    Ok(Trust { log, rp_id: options.rp_id.clone(), web_origins })
+    trust.rp_id.clone_from(&options.rp_id);
+    trust.web_origins = (!options.web_origin.is_empty()).then(|| options.web_origin.clone());
+    Ok(trust)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    // One byte more than is read strictly, so that a file that is too long is told so.
-    let limit = domain::canonical::RECORD_LIMIT_BYTES as u64 + 1;
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        Ok(Box::new(std::io::stdin().lock()))
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        Ok(Box::new(File::open(path)?))
+    }
+}
+
+async fn bundle(options: &Bundle, context: &Context) -> anyhow::Result<Ending> {
+    let client = context.signed_in()?;
+    let mut order = serde_json::Map::new();
+    if let Some(state) = &options.state {
+        order.insert("approvals".to_owned(), json!(in_state(&client, state).await?));
+    } else if !options.ids.is_empty() {
+        let mut ids = Vec::new();
+        for id in &options.ids {
+            ids.push(lookup::approval(&client, id).await?);
+        }
+        order.insert("approvals".to_owned(), json!(ids));
+    }
+    for (name, value) in [("from", &options.from), ("to", &options.to)] {
+        order.extend(value.as_ref().map(|value| (name.to_owned(), json!(value))));
+    }
+    if let Some(path) = &options.since {
+        let note =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        order.insert("checkpoint".to_owned(), json!(note));
+    }
+    order.insert("payload".to_owned(), json!(options.with_payload));
+    let written = write_bundle(&client, &Value::Object(order), &options.output).await?;
+    if context.output.json {
+        context.output.json(&json!({ "file": options.output.display().to_string(), "bytes": written }));
+    } else {
+        note(&format!(
+            "wrote `{0}` ({written} bytes); verify it with `countersign-verify {0} --trust FILE`",
+            options.output.display()
+        ));
+    }
+    Ok(Ending::Fine)
+}
+
+/// Fetches the bundle beside its place, and puts it there once it is whole.
+async fn write_bundle(client: &Client, order: &Value, path: &Path) -> anyhow::Result<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().context("a file's name is expected for `--output`")?;
+    let partial = folder.join(format!("{}.part", name.to_string_lossy()));
+    let cannot = || format!("cannot write `{}`", partial.display());
+    let file = std::io::BufWriter::new(File::create(&partial).with_context(cannot)?);
+    let told = Cell::new(0);
+    let progress = |received: u64, length: Option<u64>| {
+        // Once for each tenth of a long one.
+        let tenth =
+            length.filter(|length| *length > PROGRESS_FROM_BYTES).map_or(0, |all| received * 10 / all);
+        if tenth > told.replace(tenth) {
+            note(&format!("{}0 %", tenth));
+        }
     };
-    read.with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(bytes)
+    let fetched = client.download("/v1/bundles", order, BUNDLE_PATIENCE, file, progress);
+    match crate::output::waiting("making the bundle", fetched).await {
+        Ok(written) => {
+            std::fs::rename(&partial, path).with_context(|| format!("cannot write `{}`", path.display()))?;
+            Ok(written)
+        }
+        Err(error) => {
+            let _ = std::fs::remove_file(&partial);
+            Err(error)
+        }
+    }
+}
+
+/// The ids of every request in a state.
+async fn in_state(client: &Client, state: &str) -> anyhow::Result<Vec<Value>> {
+    let mut ids = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = client.get(&format!("/v1/approvals?state={}&limit=200{after}", escaped(state))).await?;
+        let rows = page.get("approvals").and_then(Value::as_array);
+        ids.extend(rows.into_iter().flatten().filter_map(|row| row.get("id").cloned()));
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => after = format!("&cursor={}", escaped(next)),
+            None if ids.is_empty() => bail!("there is no request in the state `{}`", visible(state)),
+            None => return Ok(ids),
+        }
+    }
 }
 
 async fn receipt(options: &Receipt, context: &Context) -> anyhow::Result<Ending> {
@@ -189,12 +362,9 @@ async fn checkpoint(context: &Context) -> anyhow::Result<Ending> {
 
 async fn log(context: &Context) -> anyhow::Result<Ending> {
     let config = context.config()?;
-    let database = up::database(&config);
-    if !database.exists() {
-        bail!("there is no store at `{}`; name its bootstrap file with `--config`", database.display());
-    }
+    up::require_store(&config)?;
     let up::OpenedStore { store, log_key, .. } =
-        up::open_store(&config, None).context("only a stopped gateway's log is read again here")?;
+        up::open_store(&config, None).await.context("only a stopped gateway's log is read again here")?;
     let head = crate::output::waiting("reading the whole log", store.audit()).await;
     store.close(std::time::Duration::from_secs(5)).await;
     let head = head.context("the log does not hold")?;
@@ -211,6 +381,37 @@ async fn log(context: &Context) -> anyhow::Result<Ending> {
         ]);
         context.output.line("");
         context.output.line(visible(&head.checkpoint).trim_end());
+    }
+    Ok(Ending::Fine)
+}
+
+async fn prune(options: &Prune, context: &Context) -> anyhow::Result<Ending> {
+    let config = context.config()?;
+    up::require_store(&config)?;
+    let before = options.before.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp();
+    let before = Timestamp::from_micros(u64::try_from(before.as_microsecond()).unwrap_or(0));
+    let up::OpenedStore { store, .. } = up::open_store(&config, None)
+        .await
+        .context("a running gateway prunes by itself: set `[retention]`")?;
+    let pruning = Pruning {
+        before,
+        leaves: if options.leaves { Leaves::Drop } else { Leaves::Keep },
+        by: "an operator at the command line".to_owned(),
+        policy: options.policy.clone(),
+    };
+    let pruned = retention::prune(store.as_ref(), &pruning, std::time::Duration::ZERO);
+    let sum = crate::output::waiting("pruning", pruned).await;
+    store.close(std::time::Duration::from_secs(5)).await;
+    let sum = sum?;
+    if context.output.json {
+        context.output.json(&json!({ "entries": sum.entries, "below": sum.below }));
+    } else if sum.entries == 0 {
+        context.output.line(
+            "nothing is old enough: whole tiles of 256 entries go, and only what nothing needs any more",
+        );
+    } else {
+        let said = format!("dropped the values of {} entries below entry {}", sum.entries, sum.below);
+        context.output.line(&context.output.paint(&said, Tone::Good));
     }
     Ok(Ending::Fine)
 }

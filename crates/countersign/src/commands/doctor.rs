@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use domain::directory::Directory;
 use domain::id::CredentialRef;
-use gateway::store::{Directories as _, Ledger as _, Store as _};
 use points::http::config::Route;
 use policy::{PolicySet, Severity};
 use serde_json::json;
@@ -156,7 +155,7 @@ fn keys_are_private(config: &Config, report: &mut Report) {
     }
     let names = ["log.key", "seal.key", "retry.key", "token.key"];
     let missing: Vec<_> = names.iter().filter(|name| !folder.join(name).exists()).copied().collect();
-    if !missing.is_empty() && up::database(config).exists() {
+    if !missing.is_empty() && up::require_store(config).is_ok() {
         let said = format!(
             "{} missing from `{}`; restore from your copy of the keys",
             missing.join(", "),
@@ -208,7 +207,15 @@ async fn addresses(config: &Config, answered: bool, report: &mut Report) {
 
 async fn store(config: &Config, context: &Context, answered: bool, report: &mut Report) -> Option<Known> {
     let database = up::database(config);
-    if !database.exists() {
+    let place = match config.database_url() {
+        Ok(Some(url)) => url.to_string(),
+        Ok(None) => database.display().to_string(),
+        Err(error) => {
+            report.fail("store", format!("{error:#}"));
+            return None;
+        }
+    };
+    if config.store.postgres.is_none() && !database.exists() {
         let lost = config.keys.folder.join("log.key").exists() && up::anchor(config).exists();
         if lost {
             let said = format!(
@@ -228,14 +235,23 @@ async fn store(config: &Config, context: &Context, answered: bool, report: &mut 
         report.ok("store", "in use by the gateway that runs");
         return ask(config, context, report).await;
     }
-    let opened = match up::open_store(config, None) {
+    if config.store.postgres.is_some() && !config.keys.folder.join(keys::LOG_KEY).exists() {
+        report.warn(
+            "store",
+            format!(
+                "`{place}` is not looked at before there are keys; the first `countersign up` makes them"
+            ),
+        );
+        return None;
+    }
+    let opened = match up::open_store(config, None).await {
         Ok(opened) => opened,
         Err(error) => {
             report.fail("store", format!("{error:#}"));
             return None;
         }
     };
-    report.ok("store", format!("`{}` opens", database.display()));
+    report.ok("store", format!("`{place}` opens"));
     match waiting("reading the whole log", opened.store.audit()).await {
         Ok(head) => {
             report.ok(

@@ -12,6 +12,9 @@ pub(crate) struct Options {
     /// Whatever its state: decided, lapsed and run ones too
     #[arg(long)]
     all: bool,
+    /// Those whose glass was broken, whatever their state: somebody should look at each
+    #[arg(long, conflicts_with = "all")]
+    broken_glass: bool,
     /// How many rows at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
     limit: u16,
@@ -19,8 +22,12 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<Ending> {
     let client = context.signed_in()?;
-    let state = if options.all { "" } else { "&state=pending" };
-    let page = client.get(&format!("/v1/approvals?limit={}{state}", options.limit)).await?;
+    let which = match (options.all, options.broken_glass) {
+        (_, true) => "&broken_glass=true",
+        (true, false) => "",
+        (false, false) => "&state=pending",
+    };
+    let page = client.get(&format!("/v1/approvals?limit={}{which}", options.limit)).await?;
     if context.output.json {
         context.output.json(&page);
         return Ok(Ending::Fine);
@@ -44,6 +51,7 @@ fn row(approval: &Value) -> Vec<Cell> {
     let risk = approval.get("risk").and_then(Value::as_i64).unwrap_or(0);
     let place = format!("{} {}", text("target"), text("environment"));
     let you = match (flag("may_approve"), flag("question_open")) {
+        (_, _) if flag("broken_glass") => Cell::toned("BREAK-GLASS: one person approved it alone", Tone::Bad),
         (true, false) => Cell::toned("may approve", Tone::Bold),
         (true, true) => Cell::toned("may approve, once the question is settled", Tone::Warn),
         (false, true) => Cell::toned("a question is open", Tone::Warn),

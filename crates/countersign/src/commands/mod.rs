@@ -7,6 +7,7 @@ pub(crate) mod request;
 pub(crate) mod inbox;
 pub(crate) mod show;
 pub(crate) mod review;
+mod terminal;
 pub(crate) mod answer;
 pub(crate) mod cancel;
 
@@ -17,7 +18,11 @@ pub(crate) mod route;
 pub(crate) mod policy;
 
 pub(crate) mod audit;
+pub(crate) mod search;
+pub(crate) mod reconcile;
+pub(crate) mod witness;
 pub(crate) mod backup;
+pub(crate) mod keys;
 pub(crate) mod doctor;
 
 pub(crate) mod verbs;
@@ -25,6 +30,7 @@ pub(crate) mod openapi;
 pub(crate) mod completions;
 
 mod lookup;
+mod trail;
 mod browser;
 mod propose;
 
@@ -90,6 +96,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Up(options) => up::up(context.config()?, options).await.map(|()| Ending::Fine),
         Command::Doctor => doctor::run(context).await,
+        Command::Keys(keys) => keys::run(&keys, context).await,
         Command::Backup(backup) => backup::run(&backup, context).await,
         Command::Login(options) => login::login(&options, context).await,
         Command::Logout => login::logout(context).await,
@@ -108,6 +115,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Route(route) => route::run(&route, context).await,
         Command::Policy(policy) => policy::run(&policy, context).await,
         Command::Audit(audit) => audit::run(&audit, context).await,
+        Command::Witness(options) => witness::run(&options, context).await,
         Command::Verbs(options) => Ok(verbs::run(&options, context.output)),
         Command::Openapi => openapi::run(context.output),
         Command::Completions(options) => Ok(completions::run(&options, context.output)),

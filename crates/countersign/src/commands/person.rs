@@ -1,11 +1,14 @@
 //! `countersign person`.
 
+use std::path::PathBuf;
+
+use anyhow::bail;
 use clap::Subcommand;
 use domain::time::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Context, browser, lookup, propose};
+use super::{Context, browser, lookup, propose, terminal};
 use crate::cli::Ending;
 use crate::client::Client;
 use crate::output::{Tone, note, one_line, when};
@@ -31,10 +34,38 @@ pub(crate) enum Person {
         #[arg(long)]
         no_open: bool,
     },
+    /// Keys: list them, add an SSH key of yours, revoke one
+    #[command(subcommand)]
+    Key(Key),
     /// Let a person do nothing any more: sessions end, keys sign no more
     Deactivate {
         /// Who: their name, or their id
         who: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// List a person's keys
+    List {
+        /// Who: their name, or their id
+        who: String,
+    },
+    /// Add an SSH key on a security key, to review at a terminal; an administrator signs for it in the console
+    Add {
+        /// The key's public half, such as `~/.ssh/id_ed25519_sk.pub`
+        #[arg(long, value_name = "FILE")]
+        ssh: PathBuf,
+        /// What to call it
+        #[arg(long, default_value = "SSH key")]
+        label: String,
+    },
+    /// Ask for a key to be revoked; in the console it is done at once
+    Revoke {
+        /// Whose: their name, or their id
+        who: String,
+        /// The key: its fingerprint, or what its owner calls it
+        key: String,
     },
 }
 
@@ -61,6 +92,7 @@ pub(crate) async fn run(person: &Person, context: &Context) -> anyhow::Result<En
             Ok(ending)
         }
         Person::Invite { who, no_open } => invite(who, *no_open, &client, context).await,
+        Person::Key(key) => keys(key, &client, context).await,
         Person::Deactivate { who } => {
             let person = lookup::person(&client, who).await?;
             let what = format!("deactivate {}", name(&person));
@@ -86,6 +118,42 @@ async fn invite(who: &str, no_open: bool, client: &Client, context: &Context) ->
         browser::open(&url);
     }
     Ok(Ending::Fine)
+}
+
+async fn keys(key: &Key, client: &Client, context: &Context) -> anyhow::Result<Ending> {
+    let (who, wanted) = match key {
+        Key::Add { ssh, label } => return terminal::enrol(ssh, label, client, context).await,
+        Key::List { who } => (who, None),
+        Key::Revoke { who, key } => (who, Some(key)),
+    };
+    let person = lookup::person(client, who).await?;
+    let text = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(wanted) = wanted else {
+        if context.output.json {
+            context.output.json(person.get("keys").unwrap_or(&Value::Null));
+            return Ok(Ending::Fine);
+        }
+        let rows: Vec<_> = lookup::list(&person, "keys")
+            .map(|key| {
+                vec![text(key, "label").into(), text(key, "kind").into(), text(key, "fingerprint").into()]
+            })
+            .collect();
+        let nothing = "no keys that you may see: only a person and administrators see them";
+        context.output.table(&["label", "kind", "fingerprint"], &rows, nothing);
+        return Ok(Ending::Fine);
+    };
+    let fits = |key: &&Value| text(key, "fingerprint") == *wanted || text(key, "label") == *wanted;
+    let found: Vec<&Value> = lookup::list(&person, "keys").filter(fits).collect();
+    let [found] = found.as_slice() else {
+        bail!(
+            "`{}` is no one key of {}; list them with `countersign person key list`",
+            one_line(wanted),
+            name(&person)
+        );
+    };
+    let what = format!("revoke the key {} of {}", one_line(&text(found, "label")), name(&person));
+    let path = format!("/v1/people/{}/keys/{}", lookup::id(&person), text(found, "credential"));
+    propose::propose(context, client, Method::DELETE, &path, None, &what).await
 }
 
 /// A row's name, as a line shows it.

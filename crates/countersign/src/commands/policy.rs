@@ -177,7 +177,7 @@ fn imagined(set: &PolicySet) -> Directory {
     let groups: Vec<_> = set
         .rules()
         .filter_map(policy::Rule::terms)
-        .flat_map(|terms| terms.any_of.iter().map(|quorum| quorum.group.clone()))
+        .flat_map(|terms| terms.ways().into_iter().map(|quorum| quorum.group))
         .chain([domain::id::GroupName::admins()])
         .collect();
     for number in 0..IMAGINED_MEMBERS {
@@ -308,6 +308,7 @@ fn last_evaluation(receipt: &Receipt) -> Option<Evaluation> {
         | Event::Asked { .. }
         | Event::Answered { .. }
         | Event::Withdrawn { .. }
+        | Event::Dismissed { .. }
         | Event::Expired {}
         | Event::Cancelled { .. }
         | Event::Finished { .. } => None,

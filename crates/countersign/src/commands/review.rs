@@ -1,10 +1,13 @@
 //! `countersign approve`, `deny` and `ask`. A verdict is signed with a passkey, and only the console's page can ask a
-//! passkey; so these open the page, and can wait for what comes of it.
+//! passkey; so these open the page, and can wait for what comes of it. With `--ssh-key` it is signed here, see
+//! [`super::terminal`].
+
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Context, browser, lookup};
-use crate::cli::Ending;
+use super::{Context, browser, lookup, terminal};
+use crate::cli::{Ending, Usage};
 use crate::client::Client;
 use crate::output::{Tone, one_line, waiting};
 
@@ -41,6 +44,12 @@ pub(crate) struct Options {
     /// Wait for the decision
     #[arg(long)]
     wait: bool,
+    /// Sign here, with this SSH key on a security key (`sk-`) that is enrolled for you
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_open", "wait"])]
+    ssh_key: Option<PathBuf>,
+    /// The reason of a denial, or the question; with `--ssh-key`
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
 }
 
 pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) -> anyhow::Result<Ending> {
@@ -67,6 +76,12 @@ pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) 
         let why = why.unwrap_or_else(|| "you may not review this request".to_owned());
         context.output.line(&context.output.paint(&one_line(&why), Tone::Bad));
         return Ok(Ending::No);
+    }
+    if let Some(key) = &options.ssh_key {
+        return terminal::review(verdict, options.note.as_deref(), key, &approval, &client, context).await;
+    }
+    if options.note.is_some() {
+        return Err(Usage("`--note` goes with `--ssh-key`; the console's page asks for it".to_owned()).into());
     }
     if !context.output.json {
         let word = match verdict {

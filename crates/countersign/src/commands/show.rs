@@ -24,9 +24,14 @@ pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<
     if context.output.json {
         context.output.json(&approval);
     } else {
-        Sheet { output: context.output, approval: &approval }.print();
+        Sheet { output: context.output, approval: &approval, lines: PART_LINES }.print();
     }
     Ok(Ending::Fine)
+}
+
+/// The card with all that stands in it, for somebody who decides here.
+pub(crate) fn print_whole(output: Output, approval: &Value) {
+    Sheet { output, approval, lines: usize::MAX }.print();
 }
 
 /// A rule in its author's words, behind its name.
@@ -40,7 +45,8 @@ pub(crate) fn alternatives(hold: &Value) -> Vec<String> {
     let have = list(hold.get("have")).map(|have| have.as_u64().unwrap_or(0));
     let quorum = |(quorum, have): (&Value, u64)| {
         let need = quorum.get("count").and_then(Value::as_u64).unwrap_or(0);
-        format!("{have}/{need} {}", text(quorum, "group"))
+        let glass = quorum.get("break_glass").and_then(Value::as_bool).unwrap_or(false);
+        format!("{have}/{need} {}{}", text(quorum, "group"), if glass { " by break-glass" } else { "" })
     };
     list(hold.get("any_of")).zip(have).map(quorum).collect()
 }
@@ -64,6 +70,8 @@ pub(crate) fn shown(value: Option<&Value>) -> Option<String> {
 struct Sheet<'a> {
     output: Output,
     approval: &'a Value,
+    /// How many lines of one part are shown.
+    lines: usize,
 }
 
 impl Sheet<'_> {
@@ -166,11 +174,11 @@ impl Sheet<'_> {
             (Some(content), _) => {
                 self.pair("", format!("{path} =").into());
                 let lines = quoted(&content);
-                for line in lines.iter().take(PART_LINES) {
+                for line in lines.iter().take(self.lines) {
                     self.output.line(&format!("            {line}"));
                 }
-                if lines.len() > PART_LINES {
-                    let more = lines.len() - PART_LINES;
+                if lines.len() > self.lines {
+                    let more = lines.len() - self.lines;
                     self.pair(
                         "",
                         Cell::toned(format!("{more} more lines: see the console, or --json"), Tone::Warn),

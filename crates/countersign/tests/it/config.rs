@@ -19,6 +19,9 @@ fn each_bad_setting_is_named() {
         ("origin = \"has spaces in it\"", "origin"),
         ("[log]\nformat = \"xml\"", "xml"),
         ("[secrets]\nx = { vault = \"y\" }", "vault"),
+        ("[retention]\ndays = 0", "retention.days"),
+        ("[store]\npostgres = 1", "postgres"),
+        ("[transparency]\nfolders = \"x\"", "folders"),
         ("[tls]\ncertificate = \"c.pem\"", "key"),
         (&format!("public_url = \"http://192.0.2.1:7676\"\n{port}"), "192.0.2.1"),
         (&format!("public_url = \"http://countersign.example\"\n{port}"), "TLS"),
@@ -33,6 +36,23 @@ fn each_bad_setting_is_named() {
     ] {
         let said = check(config);
         assert!(said.contains(named), "`{named}` is not in: {said}");
+    }
+}
+
+#[test]
+fn a_database_is_named_without_its_password() {
+    let port = "public_url = \"http://localhost:7676\"\n[listen]\nconsole = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n";
+    for (store, named) in [
+        ("postgres = \"postgres://ada:hunter2@localhost/log\"", "store.password"),
+        ("postgres = \"postgres://ada:hunter2@db.example.com/log\"", "sslmode"),
+        ("postgres = \"postgres://ada:hunter2@localhost:x/log\"", "does not read"),
+        ("postgres = \"postgres://ada@localhost/log\"\npassword = { env = \"NOT_SET\" }", "NOT_SET"),
+        ("password = { env = \"NOT_SET\" }", "store.postgres"),
+        ("postgres = \"postgres://ada@127.0.0.1:1/log\"", "database"),
+    ] {
+        let said = check(&format!("{port}[store]\n{store}"));
+        assert!(said.contains(named), "`{named}` is not in: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("ada"), "{said}");
     }
 }
 

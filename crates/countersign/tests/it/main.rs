@@ -7,4 +7,5 @@ mod support;
 mod help;
 mod config;
 mod offline;
+mod public;
 mod running;

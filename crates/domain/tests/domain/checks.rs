@@ -3,7 +3,9 @@
 use domain::Refusal;
 use domain::action::{Action, Draft};
 use domain::approval::{Approval, Command};
+use domain::canonical;
 use domain::digest::{Blob, Digest};
+use domain::directory::{Directory, DirectoryEvent};
 use domain::grant::Permit;
 use domain::id::PersonId;
 use domain::principal::{Chain, Link, Principal, Role};
@@ -97,7 +99,7 @@ fn each_reason_to_refuse_a_review() {
             "a signature altered",
             Try {
                 signed: |s| {
-                    let Proof::Passkey(proof) = &mut s.proof;
+                    let Proof::Passkey(proof) = &mut s.proof else { panic!("no passkey's") };
                     proof.signature.0[0] ^= 1;
                 },
                 ..Try::new()
@@ -123,7 +125,7 @@ fn each_reason_to_refuse_a_review() {
             Try {
                 statement: |s| s.assurance = Assurance::Chat,
                 signed: |s| {
-                    let Proof::Passkey(proof) = &mut s.proof;
+                    let Proof::Passkey(proof) = &mut s.proof else { panic!("no passkey's") };
                     proof.signature.0.clear();
                 },
                 ..Try::new()
@@ -174,7 +176,7 @@ fn each_reason_to_refuse_a_review() {
             Try {
                 verdict: Verdict::Deny,
                 signed: |s| {
-                    let Proof::Passkey(proof) = &mut s.proof;
+                    let Proof::Passkey(proof) = &mut s.proof else { panic!("no passkey's") };
                     proof.signature.0.clear();
                 },
                 ..Try::new()
@@ -312,7 +314,7 @@ fn a_stored_review_that_was_altered_is_an_alarm_and_not_only_not_counted() {
         change(&mut statement);
         let mut signed = sign(&statement);
         if forge {
-            let Proof::Passkey(proof) = &mut signed.proof;
+            let Proof::Passkey(proof) = &mut signed.proof else { panic!("no passkey's") };
             proof.signature.0[0] ^= 1;
         }
         approved.case.reviews[0].signed = signed;
@@ -331,4 +333,111 @@ fn a_stored_review_that_was_altered_is_an_alarm_and_not_only_not_counted() {
         Ok(1),
         "a group that is asked no more does not count"
     );
+}
+
+#[test]
+fn glass_is_broken_by_one_who_says_so_and_why() {
+    // Two of the first group, or by break-glass one of the second.
+    let asked = requirement(&[&[(2, 0), (0, 1)]]);
+    let action = action("prod");
+    let standing = held(&action, asked.clone());
+    let broken = |change: fn(&mut Statement)| {
+        let mut said = statement(&action, &standing, 4, Verdict::Approve, 1);
+        (said.group, said.break_glass) = (Some(group(1)), true);
+        said.note = Some("the disk is full".to_owned());
+        change(&mut said);
+        let mut desk = Desk::open();
+        desk.groups.entry(person(4)).or_default().extend([group(0), group(1)]);
+        CheckedReview::check(sign(&said), &action, &asked, &origin(), &desk)
+    };
+    let review = broken(|_| {}).unwrap();
+    let mut approval = open(&action, asked.clone());
+    let step = approval.handle(&Command::Review { review, question: question(1) }, at(1)).unwrap();
+    approval = Approval::apply(Some(approval), &step.event, at(1)).unwrap();
+    assert_eq!(approval.word(), "approved");
+    assert_eq!(approval.case().broken_glass().count(), 1);
+    // Without saying so, without saying why, under a group that may not, or weaker: nothing.
+    assert!(matches!(broken(|s| s.break_glass = false), Err(Refusal::GroupNotAsked(_))));
+    assert!(matches!(broken(|s| s.group = Some(group(0))), Err(Refusal::NoGlass(_))));
+    assert_eq!(broken(|s| s.assurance = Assurance::Chat), Err(Refusal::Assurance));
+    for change in [
+        (|s| s.note = None) as fn(&mut Statement),
+        |s| s.note = Some(" \n".to_owned()),
+        |s| s.verdict = Verdict::Deny,
+        |s| s.verdict = Verdict::Ask,
+    ] {
+        let mut said = statement(&action, &standing, 4, Verdict::Approve, 1);
+        (said.group, said.break_glass) = (Some(group(1)), true);
+        said.note = Some("the disk is full".to_owned());
+        assert!(Statement::read(&canonical::write(&said).unwrap()).is_ok());
+        change(&mut said);
+        assert!(Statement::read(&canonical::write(&said).unwrap()).is_err(), "{said:?}");
+    }
+}
+
+#[test]
+fn an_ordinary_approval_never_breaks_glass() {
+    // The same group stands in both ways: two of it, or one who breaks glass.
+    let asked = requirement(&[&[(2, 0), (0, 0)]]);
+    let action = action("prod");
+    let standing = held(&action, asked.clone());
+    let mut approval = open(&action, asked.clone());
+    let said = statement(&action, &standing, 2, Verdict::Approve, 1);
+    let review = CheckedReview::check(sign(&said), &action, &asked, &origin(), &Desk::open()).unwrap();
+    let step = approval.handle(&Command::Review { review, question: question(1) }, at(1)).unwrap();
+    approval = Approval::apply(Some(approval), &step.event, at(1)).unwrap();
+    assert_eq!(approval.word(), "pending");
+    assert_eq!(approval.case().open()[0].have, 1);
+    assert_eq!(approval.case().broken_glass().count(), 0);
+}
+
+#[test]
+fn what_says_nothing_of_break_glass_has_one_spelling() {
+    let plain = requirement(&[&[(1, 0)]]);
+    let mut value = serde_json::to_value(&plain).unwrap();
+    assert!(!value.to_string().contains("break_glass"), "frozen bytes stay");
+    value["holds"][0]["any_of"][0]["break_glass"] = false.into();
+    assert!(serde_json::from_value::<Requirement>(value.clone()).is_err());
+    value["holds"][0]["any_of"][0]["break_glass"] = true.into();
+    let glass: Requirement = serde_json::from_value(value).unwrap();
+    assert!(glass.check().is_err(), "nothing but break-glass is no requirement");
+}
+
+#[test]
+fn a_name_that_can_be_taken_for_anothers_is_refused() {
+    let mut directory = Directory::default();
+    let added = |n, name: &str| DirectoryEvent::PersonAdded { id: person(n), name: name.to_owned() };
+    let bot = agent();
+    let agent = |name: &str| DirectoryEvent::AgentAdded {
+        id: bot,
+        name: name.to_owned(),
+        sponsor: person(1),
+        key: Blob(vec![7; 32]),
+    };
+    for (n, name) in [(1, "Ana"), (2, "alice"), (3, "J\u{fc}rgen Ohm")] {
+        directory.apply(&added(n, name), at(0)).unwrap();
+    }
+    for alike in [
+        "Ana",
+        "ANA",
+        "\u{410}na",
+        "An\u{430}",
+        "a1ice",
+        "aIice",
+        "ALICE",
+        "Ju\u{308}rgen Ohm",
+        "J\u{fc}rgen 0hm",
+    ] {
+        for event in [added(9, alike), agent(alike)] {
+            let refused = directory.check_looks(&event).unwrap_err().to_string();
+            assert!(refused.contains("looks like the name of another"), "{alike}: {refused}");
+        }
+    }
+    for other in ["Anna", "Alicia", "bot", "\u{410}\u{43d}\u{43d}\u{430}"] {
+        directory.check_looks(&added(9, other)).unwrap();
+        directory.check_looks(&agent(other)).unwrap();
+    }
+    // Whoever has left takes no name with them.
+    directory.apply(&DirectoryEvent::PersonDeactivated { id: person(2) }, at(0)).unwrap();
+    directory.check_looks(&agent("a1ice")).unwrap();
 }

@@ -47,6 +47,8 @@ pub(crate) fn events() -> Vec<Event> {
                 .with_result(Digest::of(Purpose::Result, b"{}"), 2),
         },
         Event::Finished { outcome: Outcome::unknown("the gateway died") },
+        Event::Reviewed { review: sign_at_a_terminal(&denied) },
+        Event::Dismissed { reviews: dismissed(&[2, 3]) },
     ]
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn changes() -> Vec<(&'static str, Change)> {
             "policy-applied",
             DirectoryEvent::PolicyApplied { text: "permit(principal, action, resource);".to_owned() },
         ),
+        ("ssh-key-enrolled", DirectoryEvent::SshKeyEnrolled { person: person(2), key: ssh_key() }),
     ];
     let by = Some(Principal::Person(person(3)));
     events
@@ -113,6 +116,7 @@ pub(crate) fn receipt() -> Receipt {
         origin: origin(),
         approval: action("prod").id(),
         checkpoint: "countersign.example/log\n1\nAAAA\n\n\u{2014} x y\n".to_owned(),
+        keys: Vec::new(),
         entries: vec![Entry {
             index: 5,
             leaf: Blob(sealed.leaf),
@@ -235,6 +239,10 @@ fn kinds_by_name() {
         Kind::Erasure,
         Kind::Heartbeat,
         Kind::Gap,
+        Kind::Rotation,
+        Kind::Pruning,
+        Kind::Reported,
+        Kind::Backup,
     ];
     for kind in kinds {
         let bytes = canonical::write(&kind).unwrap();

@@ -9,11 +9,11 @@ use domain::approval::{Approval, Command};
 use domain::digest::Blob;
 use domain::evaluation::{Decision, Evaluation};
 use domain::event::Event;
-use domain::grant::Permit;
+use domain::grant::{Permit, dismissals};
 use domain::id::PersonId;
 use domain::outcome::{Ending, Outcome, Witnessed};
 use domain::principal::Principal;
-use domain::requirement::{Assurance, Requirement, Separation};
+use domain::requirement::{Assurance, Quorum, Requirement, Separation};
 use domain::review::{CheckedReview, Proof};
 use domain::statement::Verdict;
 use domain::time::{Span, Timestamp};
@@ -33,6 +33,7 @@ enum Deed {
         assurance: Assurance,
         expires: u64,
         stale: bool,
+        glass: bool,
     },
     Answer {
         question: u8,
@@ -54,6 +55,8 @@ enum Deed {
         back: usize,
     },
     Finish,
+    /// Whoever lost their standing is found, and asked for no more.
+    Dismiss,
     Wait(u64),
     Revoke(u8),
     Join(u8, usize),
@@ -73,13 +76,16 @@ enum Answered {
     Review { holds: usize, separation: Separation, assurance: Assurance, grant: u64 },
 }
 
-const HOLDS: [&[&[(u8, usize)]]; 7] = [
+const HOLDS: [&[&[(u8, usize)]]; 9] = [
     &[&[(1, 0)]],
     &[&[(2, 0)]],
     &[&[(1, 0)], &[(1, 1)]],
     &[&[(2, 0), (1, 1)]],
     &[&[(1, 0), (1, 1)], &[(1, 1), (2, 2)]],
     &[&[(3, 0)], &[(1, 2)]],
+    // The last alternative is break-glass.
+    &[&[(2, 0), (0, 1)]],
+    &[&[(1, 0), (0, 0)], &[(3, 2), (0, 1)]],
     // What no deed of people's meets.
     &[],
 ];
@@ -127,15 +133,10 @@ fn deed() -> impl Strategy<Value = Deed> {
         prop_oneof![12 => Just(Assurance::Passkey), 1 => Just(Assurance::Chat)],
         prop_oneof![12 => Just(1_000_000_u64), 1 => 0..600_u64],
         prop::bool::weighted(0.03),
+        prop::bool::weighted(0.2),
     );
-    let review = review.prop_map(|(who, group, verdict, nonce, assurance, expires, stale)| Deed::Review {
-        who,
-        group,
-        verdict,
-        nonce,
-        assurance,
-        expires,
-        stale,
+    let review = review.prop_map(|(who, group, verdict, nonce, assurance, expires, stale, glass)| {
+        Deed::Review { who, group, verdict, nonce, assurance, expires, stale, glass }
     });
     prop_oneof![
         30 => review,
@@ -147,6 +148,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         16 => answered().prop_map(Deed::Issue),
         16 => prop_oneof![5 => Just(0_usize), 1 => 0..4_usize].prop_map(|back| Deed::Redeem { back }),
         4 => Just(Deed::Finish),
+        5 => Just(Deed::Dismiss),
         8 => prop_oneof![6 => 0..60_u64, 1 => 200..2_000_u64].prop_map(Deed::Wait),
         2 => (2..PEOPLE).prop_map(Deed::Revoke),
         2 => (2..PEOPLE, 0..GROUPS.len()).prop_map(|(who, group)| Deed::Join(who, group)),
@@ -161,7 +163,34 @@ fn deed() -> impl Strategy<Value = Deed> {
 struct Approving {
     who: PersonId,
     group: usize,
+    glass: bool,
     assurance: Assurance,
+}
+
+impl Approving {
+    fn said(&self) -> Said {
+        Said {
+            at_group: Some(self.group),
+            glass: self.glass,
+            verdict: Verdict::Approve,
+            assurance: self.assurance,
+        }
+    }
+}
+
+/// What somebody says, or would say.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    at_group: Option<usize>,
+    glass: bool,
+    verdict: Verdict,
+    assurance: Assurance,
+}
+
+/// Whether a requirement asks for a group, or lets one of it break glass.
+fn asks(requirement: &Requirement, name: &str, glass: bool) -> bool {
+    let mut quorums = requirement.holds.iter().flat_map(|hold| &hold.any_of);
+    quorums.any(|quorum| quorum.group.as_str() == name && quorum.break_glass == glass)
 }
 
 struct Life {
@@ -229,6 +258,7 @@ impl Life {
             Deed::Finish => {
                 Some(Command::Finish(Outcome::new(Ending::Succeeded, Witnessed::Observed, "204")))
             }
+            Deed::Dismiss => self.dismiss(),
             Deed::Wait(seconds) => {
                 self.now = self.now.after(Span::from_seconds(*seconds));
                 None
@@ -257,9 +287,11 @@ impl Life {
     }
 
     fn review(&mut self, deed: &Deed) -> Option<Command> {
-        let Deed::Review { who, group: at_group, verdict, nonce, assurance, expires, stale } = deed else {
+        let Deed::Review { who, group: at_group, verdict, nonce, assurance, expires, stale, glass } = deed
+        else {
             return None;
         };
+        let glass = *glass && *verdict == Verdict::Approve;
         let standing = if *stale {
             self.evaluate(&Answered::Review {
                 holds: 3,
@@ -273,60 +305,87 @@ impl Life {
         let mut statement = statement(&self.action, &standing, *who, *verdict, *nonce);
         statement.assurance = *assurance;
         statement.expires = at(*expires);
+        statement.break_glass = glass;
+        statement.note = Some("it cannot wait".to_owned());
         statement.group = (*verdict == Verdict::Approve).then(|| group(*at_group));
         let requirement = statement.evaluation.requirement.clone();
         let checked =
             CheckedReview::check(sign(&statement), &self.action, &requirement, &origin(), &self.desk);
-        let expected = self.may_review(person(*who), Some(*at_group), *verdict, *assurance, &requirement);
+        let expected = {
+            let said = Said { at_group: Some(*at_group), glass, verdict: *verdict, assurance: *assurance };
+            self.may_review(person(*who), said, &requirement)
+        };
         assert_eq!(checked.is_ok(), expected, "{deed:?}: {checked:?}");
         Some(Command::Review { review: checked.ok()?, question: question(self.questions) })
     }
 
     /// Whether this human may say this now, by the words of the house.
-    fn may_review(
-        &self,
-        who: PersonId,
-        at_group: Option<usize>,
-        verdict: Verdict,
-        assurance: Assurance,
-        requirement: &Requirement,
-    ) -> bool {
-        let asked = |name: &str| {
-            requirement.holds.iter().flat_map(|hold| &hold.any_of).any(|quorum| quorum.group.as_str() == name)
-        };
+    fn may_review(&self, who: PersonId, said: Said, requirement: &Requirement) -> bool {
+        let Said { at_group, glass, verdict, assurance } = said;
+        let asked = |name: &str| asks(requirement, name, glass);
         let stands =
             |name: &str| self.desk.groups.get(&who).is_some_and(|all| all.contains(&name.parse().unwrap()));
         let chain = [person(SPONSOR), person(SUBJECT)];
         let apart = !chain.contains(&who) && !self.desk.controls.contains(&who);
         let production = self.action.parts().resource.environment.as_str() == "prod";
-        let solo = requirement.separation == Separation::None && who != person(SUBJECT) && !production;
+        let solo =
+            !glass && requirement.separation == Separation::None && who != person(SUBJECT) && !production;
         let eligible = match verdict {
             Verdict::Approve => at_group.is_some_and(|n| asked(GROUPS[n]) && stands(GROUPS[n])),
             Verdict::Deny | Verdict::Ask => GROUPS.iter().any(|name| asked(name) && stands(name)),
         };
-        let strong = requirement.assurance == Assurance::Chat || assurance == Assurance::Passkey;
+        let strong = (!glass && requirement.assurance == Assurance::Chat) || assurance == Assurance::Passkey;
         let separate = apart || solo || verdict == Verdict::Deny;
         eligible && strong && separate && !self.desk.revoked.contains(&who)
     }
 
     /// Whether the accepted approvals meet the requirement as of now.
     fn met(&self, requirement: &Requirement) -> bool {
-        let counts = |name: &str| {
+        let counts = |name: &str, glass: bool| {
             let people: BTreeSet<_> = self
                 .approving
                 .iter()
-                .filter(|one| GROUPS[one.group] == name)
-                .filter(|one| {
-                    self.may_review(one.who, Some(one.group), Verdict::Approve, one.assurance, requirement)
-                })
+                .filter(|one| GROUPS[one.group] == name && one.glass == glass)
+                .filter(|one| self.may_review(one.who, one.said(), requirement))
                 .map(|one| one.who)
                 .collect();
             people.len()
         };
         let lifted = |hold: &domain::requirement::Hold| {
-            hold.any_of.iter().any(|quorum| counts(quorum.group.as_str()) >= usize::from(quorum.count))
+            let met = |quorum: &Quorum| {
+                counts(quorum.group.as_str(), quorum.break_glass) >= usize::from(quorum.count)
+            };
+            hold.any_of.iter().any(met)
         };
         !requirement.holds.is_empty() && requirement.holds.iter().all(lifted)
+    }
+
+    /// Finds whose approvals count no more, and holds that against the words of the house.
+    fn dismiss(&mut self) -> Option<Command> {
+        let found = dismissals(&self.approval, &self.action, &origin(), &self.desk);
+        let Decision::NeedsReview(requirement) = self.approval.case().evaluation.decision.clone() else {
+            assert_eq!(found, Ok(Vec::new()));
+            return None;
+        };
+        if !matches!(self.approval, Approval::Pending(_) | Approval::Approved(_)) {
+            assert_eq!(found, Ok(Vec::new()));
+            return None;
+        }
+        if self.altered {
+            return None;
+        }
+        let asked = |one: &&Approving| asks(&requirement, GROUPS[one.group], one.glass);
+        let lost: BTreeSet<PersonId> = self
+            .approving
+            .iter()
+            .filter(asked)
+            .filter(|one| !self.may_review(one.who, one.said(), &requirement))
+            .map(|one| one.who)
+            .collect();
+        let found = found.unwrap();
+        let people: BTreeSet<PersonId> = found.iter().map(|dismissal| dismissal.reviewer).collect();
+        assert!(people.is_superset(&lost), "{lost:?} count no more, and only {people:?} were found");
+        (!found.is_empty()).then_some(Command::Dismiss(found))
     }
 
     fn issue(&mut self, answered: &Answered) {
@@ -358,8 +417,9 @@ impl Life {
             Approval::Approved(approved) => &mut approved.case,
             _ => return,
         };
-        if let Some(record) = case.reviews.get_mut(which) {
-            let Proof::Passkey(proof) = &mut record.signed.proof;
+        // One that counts no more is looked at no more.
+        if let Some(record) = case.reviews.get_mut(which).filter(|record| record.dismissed.is_none()) {
+            let Proof::Passkey(proof) = &mut record.signed.proof else { return };
             proof.signature = Blob(vec![0; 32]);
             self.altered = true;
         }
@@ -439,10 +499,15 @@ impl Life {
                     self.approving.push(Approving {
                         who: statement.reviewer,
                         group: at.unwrap(),
+                        glass: statement.break_glass,
                         assurance: statement.assurance,
                     });
                 }
             }
+        }
+        if let Command::Dismiss(dismissed) = command {
+            assert!(!matches!(before, Approval::Denied(_)));
+            self.approving.retain(|one| dismissed.iter().all(|dismissal| dismissal.reviewer != one.who));
         }
         self.record(step.event);
     }

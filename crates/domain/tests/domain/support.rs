@@ -8,11 +8,12 @@ use domain::action::{Action, Draft, Level, Point, Resource, Target};
 use domain::approval::Approval;
 use domain::digest::{Blob, Digest, Purpose};
 use domain::evaluation::{DecidingRule, Decision, Evaluation, Fact};
-use domain::event::Event;
+use domain::event::{Dismissal, Event};
 use domain::id::{ActionId, AgentId, GroupName, Origin, PersonId, QuestionId};
+use domain::key::SshKey;
 use domain::principal::{Chain, Link, Principal, Role};
 use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
-use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, Standing};
+use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, SshSigProof, Standing};
 use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
 use domain::time::{Span, Timestamp};
 use uuid::Uuid;
@@ -96,12 +97,18 @@ pub(crate) fn action(environment: &str) -> Action {
     Action::seal(draft(environment)).unwrap()
 }
 
-/// Holds, each a list of alternatives `(count, group)`.
+/// Holds, each a list of alternatives `(count, group)`; a count of 0 stands for break-glass.
 pub(crate) fn requirement(holds: &[&[(u8, usize)]]) -> Requirement {
     let hold = |(n, any_of): (usize, &&[(u8, usize)])| Hold {
         rule: format!("rule-{n}").parse().unwrap(),
         why: "people look first".to_owned(),
-        any_of: any_of.iter().map(|(count, at)| Quorum { group: group(*at), count: *count }).collect(),
+        any_of: any_of
+            .iter()
+            .map(|(count, at)| match count {
+                0 => Quorum::break_glass(group(*at)),
+                _ => Quorum::of(group(*at), *count),
+            })
+            .collect(),
     };
     Requirement {
         holds: holds.iter().enumerate().map(hold).collect(),
@@ -174,7 +181,14 @@ pub(crate) fn statement(
         nonce: Blob(vec![nonce; 32]),
         expires: at(3_000_000),
         displayed: Digest::of(Purpose::Displayed, b"a card"),
+        break_glass: false,
     }
+}
+
+/// What says that these people's approvals count no more.
+pub(crate) fn dismissed(people: &[u8]) -> Vec<Dismissal> {
+    let why = "not-active";
+    people.iter().map(|who| Dismissal { reviewer: person(*who), why: why.to_owned() }).collect()
 }
 
 /// Signs as nobody's passkey does: the signature is a digest over statement and reviewer.
@@ -190,6 +204,18 @@ pub(crate) fn sign(statement: &Statement) -> SignedReview {
             signature: Blob(signature),
         }),
     }
+}
+
+/// The same with the other kind of proof.
+pub(crate) fn sign_at_a_terminal(statement: &Statement) -> SignedReview {
+    let signed = sign(statement);
+    let Proof::Passkey(PasskeyProof { signature, .. }) = signed.proof else { panic!("no passkey's") };
+    let proof = SshSigProof { key: ssh_key().id(), signature };
+    SignedReview { proof: Proof::SshSig(proof), ..signed }
+}
+
+pub(crate) fn ssh_key() -> SshKey {
+    SshKey { public_key: Blob(vec![9; 70]), label: "desk key".to_owned() }
 }
 
 fn fake_signature(statement: &[u8], by: PersonId) -> Vec<u8> {
@@ -219,7 +245,9 @@ impl Desk {
 
 impl ReviewVerifier for Desk {
     fn verify(&self, signed: &SignedReview, statement: &Statement, _: &Action) -> Result<Standing, Refusal> {
-        let Proof::Passkey(proof) = &signed.proof;
+        let Proof::Passkey(proof) = &signed.proof else {
+            return Err(Refusal::Signature("this desk knows passkeys only".to_owned()));
+        };
         if proof.signature.0 != fake_signature(&signed.statement.0, statement.reviewer) {
             return Err(Refusal::Signature("altered".to_owned()));
         }

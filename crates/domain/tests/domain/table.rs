@@ -39,6 +39,10 @@ fn cancel(by: Principal) -> Command {
     Command::Cancel { by, reason: "no need".to_owned() }
 }
 
+fn dismiss(people: &[u8]) -> Command {
+    Command::Dismiss(dismissed(people))
+}
+
 fn redeem(approval: &Approval, action: &Action) -> Command {
     let fresh = approval.case().evaluation.clone();
     Command::Redeem(Permit::issue(approval, action, fresh, &origin(), &Desk::open(), grant(1)).unwrap())
@@ -105,6 +109,11 @@ fn commands(action: &Action, state: &Approval) -> Vec<(&'static str, Command)> {
         ("re-evaluate, permit", reevaluate(Decision::Permit)),
         ("re-evaluate, deny", reevaluate(Decision::Deny)),
         ("re-evaluate, another action", Command::Reevaluate(held(&other, held_for_two()))),
+        ("dismiss, an approval", dismiss(&[2])),
+        ("dismiss, one and another", dismiss(&[2, 3])),
+        ("dismiss, who did not approve", dismiss(&[4])),
+        ("dismiss, one twice", dismiss(&[2, 2])),
+        ("dismiss, nobody", dismiss(&[])),
         ("expire", Command::Expire),
         ("cancel, by the agent", cancel(Principal::Agent(agent()))),
         ("cancel, by a stranger", cancel(Principal::Person(person(4)))),
@@ -155,6 +164,7 @@ fn every_state_and_event_from_an_altered_store() {
         Event::Answered { question: question(5), by: Principal::Agent(agent()), text: "yes".to_owned() },
         Event::Withdrawn { question: question(9), by: person(5) },
         Event::Reevaluated { evaluation: evaluation(&action, Decision::Deny) },
+        Event::Dismissed { reviews: dismissed(&[2]) },
         Event::Expired {},
         Event::Cancelled { by: Principal::Agent(agent()), reason: String::new() },
         Event::Redeemed {

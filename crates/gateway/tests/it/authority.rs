@@ -6,7 +6,7 @@ use domain::statement::Verdict;
 use gateway::GatewayError;
 use gateway::decide::Decided;
 
-use crate::house::{Call, House, forbidden, held_by, refusal};
+use crate::house::{Call, House, PERMIT, altered, forbidden, held_by, refusal};
 use crate::passkey::SoftPasskey;
 
 /// **Authority**, "Reviewer is requester, owner or controls the agent": the sponsor, who is a `dba` herself.
@@ -238,5 +238,78 @@ async fn whoever_is_not_concerned_sees_nothing() {
     assert!(house.approve("dan", held.id).await.is_err(), "an administrator sees it and has no vote");
     house.gateway.on_chain(held.id, house.principal("bot")).await.unwrap();
     house.gateway.on_chain(held.id, house.principal("other")).await.unwrap_err();
+    house.never_runs(held.id).await;
+}
+
+/// A house in which `dba:2` holds, and one of `dev` (Fay) or `ops` (Eve) may break its glass.
+async fn glazed(group: &str) -> House {
+    let rule = format!(
+        "{PERMIT} @id(\"deletes\") @hold(\"dba:2\") @break_glass(\"{group}\") \
+         forbid (principal, action in Action::\"destroy\", resource);"
+    );
+    House::usual(&rule).await
+}
+
+async fn breaks_glass(
+    house: &House,
+    name: &str,
+    id: domain::id::ActionId,
+    why: &str,
+) -> Result<gateway::store::Summary, GatewayError> {
+    let human = house.human(name).await;
+    let displayed = house.gateway.card(&house.summary(id).await).await?.digest()?;
+    let prepared = house.gateway.prepare_break_glass(id, &human, why.to_owned(), displayed).await?;
+    let response = house.passkey(name).get(&prepared.options);
+    house.gateway.submit_review(id, &human, &prepared.statement, &response).await
+}
+
+/// **Authority**, "break-glass": one named human with a reason, and the record says so for good.
+#[tokio::test]
+async fn one_named_human_breaks_glass_with_a_reason_and_it_is_told() {
+    let house = glazed("dev").await;
+    let held = house.held(&Call::delete("orders").though_gone()).await;
+    assert!(forbidden(breaks_glass(&house, "fay", held.id, " ").await).contains("takes a reason"));
+    // Fay may do nothing else here, and an ordinary approval of hers is none.
+    let fay = house.human("fay").await;
+    let standing = house.gateway.standing(&house.summary(held.id).await, fay.person);
+    assert!(!standing.may_approve && !standing.may_deny && standing.glass.is_some());
+    assert!(forbidden(house.approve("fay", held.id).await).contains("only break glass"));
+    let broken = breaks_glass(&house, "fay", held.id, "the disk is full").await.unwrap();
+    let told: Vec<_> = broken.approval.case().broken_glass().map(|one| one.statement.note.clone()).collect();
+    assert_eq!(told, [Some("the disk is full".to_owned())]);
+    house.until(held.id, "finished").await;
+    house.audit().await;
+}
+
+/// **Authority**, "break-glass": nobody else, nobody on the chain, and nobody by an ordinary approval.
+#[tokio::test]
+async fn glass_is_not_broken_by_others_nor_by_an_ordinary_approval() {
+    let house = glazed("ops").await;
+    house.join("ada", "ops").await;
+    let held = house.held(&Call::delete("orders").though_gone()).await;
+    for name in ["ada", "bob"] {
+        assert!(forbidden(breaks_glass(&house, name, held.id, "now").await).contains("lets you break glass"));
+    }
+    // Eve is of both groups: her ordinary approval is one of two, and after it she breaks no glass.
+    assert_eq!(house.approve("eve", held.id).await.unwrap().approval.word(), "pending");
+    assert!(forbidden(breaks_glass(&house, "eve", held.id, "now").await).contains("lets you break glass"));
+    house.never_runs(held.id).await;
+    // A statement that was prepared as ordinary cannot be turned into the other kind.
+    let cyd = house.human("cyd").await;
+    let prepared = house.prepare(&cyd, held.id, Verdict::Approve, Some("now")).await.unwrap();
+    let forged = altered(&prepared, |statement| statement.break_glass = true);
+    let response = house.passkey("cyd").get(&prepared.options);
+    let refused = house.gateway.submit_review(held.id, &cyd, &forged, &response).await;
+    assert_eq!(refusal(refused), "statement-expired");
+    house.never_runs(held.id).await;
+}
+
+/// **Authority**, "break-glass": what a rule that was held under lets no more lifts nothing at the run.
+#[tokio::test]
+async fn whoever_has_left_the_group_has_not_broken_its_glass() {
+    let house = glazed("dev").await;
+    let held = house.held(&Call::delete("orders")).await;
+    assert_eq!(breaks_glass(&house, "fay", held.id, "now").await.unwrap().approval.word(), "approved");
+    house.leave("fay", "dev").await;
     house.never_runs(held.id).await;
 }

@@ -19,7 +19,7 @@ use domain::principal::Principal;
 use domain::time::{Span, Timestamp};
 use gateway::store::{
     Advance, Approvals, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger, Opened, Page, Position,
-    Prior, Recorded, Request, Store, StoreError, Summary, Vault, Wake,
+    Prior, Pruned, Pruning, Recorded, Request, Rotation, Store, StoreError, Summary, Vault, Wake,
 };
 use tokio::sync::broadcast;
 
@@ -117,6 +117,10 @@ impl Approvals for Between {
         self.inner.approval(id).await
     }
 
+    async fn orphans(&self, limit: usize) -> Result<Vec<ActionId>, StoreError> {
+        self.inner.orphans(limit).await
+    }
+
     async fn history(&self, id: ActionId) -> Result<Vec<(Event, Position)>, StoreError> {
         self.inner.history(id).await
     }
@@ -197,6 +201,24 @@ impl Ledger for Between {
     async fn erase(&self, index: u64, paths: &[String], by: Principal) -> Result<Recorded<()>, StoreError> {
         self.writable()?;
         self.inner.erase(index, paths, by).await
+    }
+
+    async fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.inner.tile(level, index, width).await
+    }
+
+    async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError> {
+        self.writable()?;
+        self.inner.prune(pruning).await
+    }
+
+    async fn rotate(&self, to: Box<dyn audit::NoteSigner>, reason: &str) -> Result<Recorded<()>, StoreError> {
+        self.writable()?;
+        self.inner.rotate(to, reason).await
+    }
+
+    async fn rotations(&self) -> Result<Vec<Rotation>, StoreError> {
+        self.inner.rotations().await
     }
 
     async fn audit(&self) -> Result<Head, StoreError> {

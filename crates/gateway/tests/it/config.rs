@@ -206,3 +206,25 @@ async fn a_change_that_makes_no_sense_any_more_fails_and_changes_nothing() {
     assert_eq!(outcome.ending, domain::outcome::Ending::Failed);
     assert_eq!(house.store().directory().version(), version);
 }
+
+/// **Authority**: nobody is taken for somebody else, whichever of two such changes is applied last.
+#[tokio::test]
+async fn a_name_that_looks_like_anothers_is_neither_proposed_nor_applied() {
+    let house = House::usual(PERMIT).await;
+    let added = |n: u8, name: &str| DirectoryEvent::PersonAdded {
+        id: PersonId::new(domain::time::Timestamp::ZERO, &[n; 10]),
+        name: name.to_owned(),
+    };
+    for alike in ["BOB", "b\u{43e}b", "bot", "B0B"] {
+        let refused = house.gateway.propose(&house.human("ada").await, added(1, alike)).await;
+        assert!(matches!(refused, Err(GatewayError::Malformed(_))), "{alike}: {refused:?}");
+    }
+    let (one, two) =
+        (proposed(&house, "ada", added(1, "alice")).await, proposed(&house, "ada", added(2, "a1ice")).await);
+    for held in [&one, &two] {
+        house.approve("dan", held.id).await.unwrap();
+        house.until(held.id, "finished").await;
+    }
+    let Heard::Ran { outcome, .. } = house.hear(two.id).await else { panic!("not tried") };
+    assert!(outcome.detail.contains("looks like the name of another"), "{}", outcome.detail);
+}

@@ -37,6 +37,7 @@ use tokio::runtime::Runtime;
 use crate::between::Between;
 use crate::passkey::SoftPasskey;
 use crate::runner::CountingRunner;
+use crate::ssh::SecurityKey;
 
 const ORIGIN: &str = "countersign.example/log";
 pub(crate) const PUBLIC_URL: &str = "http://localhost:7676";
@@ -317,6 +318,15 @@ impl House {
 
     fn enrolment(&self, name: &str) -> DirectoryEvent {
         DirectoryEvent::KeyEnrolled { person: self.person(name), key: self.passkey(name).enrolled() }
+    }
+
+    pub(crate) fn ssh_key(&self, name: &str) -> SecurityKey {
+        SecurityKey::new(self.names[name].1)
+    }
+
+    pub(crate) async fn enrol_ssh(&self, name: &str) {
+        let (person, key) = (self.person(name), self.ssh_key(name).enrolled());
+        self.change(DirectoryEvent::SshKeyEnrolled { person, key }).await;
     }
 
     pub(crate) async fn join(&self, name: &str, group: &str) {

@@ -14,6 +14,7 @@ mod results;
 mod binding;
 mod statement;
 mod card;
+mod masked;
 mod authority;
 mod races;
 mod edits;
@@ -21,6 +22,9 @@ mod solo;
 
 mod config;
 mod people;
+mod keys;
+mod terminal;
+mod standing;
 
 mod remembered;
 mod activity;
@@ -31,5 +35,6 @@ mod receipts;
 
 mod house;
 mod passkey;
+mod ssh;
 mod runner;
 mod between;

@@ -1,7 +1,7 @@
 //! People come by invite, with a passkey; what they hold ends when they do.
 
 use gateway::GatewayError;
-use gateway::people::Enrolment;
+use gateway::people::{Enrolment, HeldKey};
 
 use crate::house::{Call, House, PERMIT, PUBLIC_URL, held_by};
 use crate::passkey::{SoftPasskey, USER_PRESENT};
@@ -45,7 +45,8 @@ async fn an_invited_persons_key_is_looked_at_by_another_administrator() {
     let link = house.gateway.invite(&ada, gil).await.unwrap();
     let options = house.gateway.begin_enrolment(token(&link)).await.unwrap();
     let answer = house.passkey("gil").create(&options);
-    let Enrolment::Held(held) = house.gateway.finish_enrolment(token(&link), "phone", &answer).await.unwrap()
+    let Enrolment::Held(HeldKey { held, .. }) =
+        house.gateway.finish_enrolment(token(&link), "phone", &answer).await.unwrap()
     else {
         panic!("one administrator was enough");
     };
@@ -70,7 +71,7 @@ async fn a_leftover_invitation_is_void_once_its_person_has_a_passkey() {
 
     let options = house.gateway.begin_enrolment(token(&spent)).await.unwrap();
     let answer = house.passkey("gil").create(&options);
-    let Enrolment::Held(held) =
+    let Enrolment::Held(HeldKey { held, .. }) =
         house.gateway.finish_enrolment(token(&spent), "phone", &answer).await.unwrap()
     else {
         panic!("one administrator was enough");

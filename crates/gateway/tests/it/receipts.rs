@@ -26,7 +26,7 @@ fn verified(bytes: &[u8]) -> Report {
 }
 
 /// Its receipt is valid, with and without the payload; what it shows.
-async fn shown(house: &House, id: ActionId) -> Summary {
+pub(crate) async fn shown(house: &House, id: ActionId) -> Summary {
     for with_payload in [false, true] {
         let report = verified(&bytes(house, id, with_payload).await);
         assert_eq!(report.verdict, Verdict::Valid, "{:?}", report.reasons);

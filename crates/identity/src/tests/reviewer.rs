@@ -37,12 +37,12 @@ fn action(chain: Chain) -> Action {
     .unwrap()
 }
 
-fn of_bot() -> Action {
+pub(super) fn of_bot() -> Action {
     action(Chain::agent(agent(BOT), person(ALICE)))
 }
 
 fn requirement() -> Requirement {
-    let any_of = vec![Quorum { group: "dba".parse().unwrap(), count: 1 }];
+    let any_of = vec![Quorum { group: "dba".parse().unwrap(), count: 1, break_glass: false }];
     Requirement {
         holds: vec![Hold { rule: "destroy".parse().unwrap(), why: String::new(), any_of }],
         ttl: Span::from_seconds(600),
@@ -52,7 +52,7 @@ fn requirement() -> Requirement {
     }
 }
 
-fn statement(action: &Action, reviewer: u8) -> Statement {
+pub(super) fn statement(action: &Action, reviewer: u8) -> Statement {
     let digest = Digest::of(Purpose::Evaluation, b"evaluation");
     Statement {
         v: 1,
@@ -70,6 +70,7 @@ fn statement(action: &Action, reviewer: u8) -> Statement {
         nonce: Blob(vec![4; 32]),
         expires: later(600),
         displayed: digest,
+        break_glass: false,
     }
 }
 
@@ -79,7 +80,7 @@ fn sign(statement: &Statement, authenticator: &Authenticator) -> SignedReview {
     SignedReview { statement: Blob(statement), proof: review_proof(&bytes(&response)).unwrap() }
 }
 
-fn verify_in(
+pub(super) fn verify_in(
     directory: &Directory,
     statement: &Statement,
     signed: &SignedReview,
@@ -94,7 +95,7 @@ fn verify(statement: &Statement, authenticator: &Authenticator) -> Result<Standi
 }
 
 /// The words of the refusal of a signature.
-fn signature(result: Result<Standing, Refusal>) -> String {
+pub(super) fn signature(result: Result<Standing, Refusal>) -> String {
     let refusal = result.unwrap_err();
     assert_eq!(refusal.code(), "bad-signature", "{refusal}");
     refusal.to_string()
@@ -158,7 +159,7 @@ fn a_passkey_signs_here_with_its_owner_verified() {
         assert!(why.contains(words), "{why}");
     }
     let mut signed = sign(&statement, &bob());
-    let Proof::Passkey(proof) = &mut signed.proof;
+    let Proof::Passkey(proof) = &mut signed.proof else { panic!("no passkey's") };
     proof.signature.0.pop();
     assert!(signature(verify_in(&directory(), &statement, &signed, &of_bot())).contains("malformed"));
 }

@@ -104,6 +104,6 @@ fn a_software_passkey_is_enrolled_and_signs_in() {
     let options: CredentialRequestOptions = serde_json::from_value(json!({ "publicKey": options })).unwrap();
     let answer = ready(client.authenticate(page(), options, DefaultClientData)).unwrap();
     let proof = review_proof(&signed(&answer)).unwrap();
-    let domain::review::Proof::Passkey(proof) = proof;
+    let domain::review::Proof::Passkey(proof) = proof else { panic!("no passkey's") };
     assert_eq!(proof.credential_id, *login.key());
 }

@@ -78,6 +78,18 @@ pub(super) fn clean(response: Response<Incoming>) -> Response<Body> {
     Response::from_parts(parts, body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync())
 }
 
+/// Headers of an answer that belong to the connection to the upstream (RFC 9110, section 7.6.1).
+const OF_THE_CONNECTION: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 pub(super) fn clean_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -89,21 +101,12 @@ pub(super) fn clean_headers(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ] {
-        headers.remove(name);
-    }
-    let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("countersign-")).cloned().collect();
-    for name in ours {
+    let is_out = |name: &&HeaderName| {
+        let name = name.as_str();
+        OF_THE_CONNECTION.contains(&name) || name.starts_with("countersign-")
+    };
+    let out: Vec<HeaderName> = headers.keys().filter(is_out).cloned().collect();
+    for name in out {
         headers.remove(name);
     }
 }

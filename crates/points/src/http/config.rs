@@ -10,7 +10,7 @@ use domain::Malformed;
 use domain::action::Point;
 use domain::canonical;
 use domain::directory::DOCUMENT_LIMIT_BYTES;
-use domain::id::{CredentialRef, Environment, TargetName};
+use domain::id::{CredentialRef, Environment, GroupName, TargetName};
 use domain::time::Span;
 use domain::verb::{Verb, VerbGroup};
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,9 @@ pub struct Settings {
     /// The largest result that waits for a caller who has gone, in bytes: 1 MiB by default.
     #[serde(default = "result_limit")]
     pub result_limit: u64,
+    /// What people see masked beyond what the detectors find, what stays, and who may open it. Nothing by default.
+    #[serde(default, skip_serializing_if = "is_standard")]
+    pub mask: mask::Rules,
     /// What requests mean. None by default: then methods say it, and `matched` is false.
     #[serde(default)]
     pub operations: Vec<Operation>,
@@ -223,6 +226,9 @@ pub enum BadRoute {
         /// What to change.
         why: &'static str,
     },
+    /// Rules of masking that cannot stand.
+    #[error("`mask` cannot stand: {0}")]
+    Mask(#[from] mask::RulesError),
     /// An `OpenAPI` document that cannot be turned into operations.
     #[error("the OpenAPI document cannot be used: {0}")]
     OpenApi(String),
@@ -438,6 +444,7 @@ impl Route {
         if let Some(h2c) = settings.allow_upgrade.iter().find(|name| matches!(name.as_str(), "h2c" | "tls")) {
             return Err(bad("allow_upgrade", h2c, "an upgrade to another HTTP would carry requests past us"));
         }
+        check_mask(&settings.mask)?;
         let mut route = Self { settings, hosts, prefix, upstream, compiled: Vec::new() };
         route.compile()?;
         Ok(route)
@@ -723,6 +730,20 @@ mod span_text {
 
 fn http_point() -> Point {
     Point::Http
+}
+
+fn is_standard(rules: &mask::Rules) -> bool {
+    *rules == mask::Rules::default()
+}
+
+fn check_mask(rules: &mask::Rules) -> Result<(), BadRoute> {
+    mask::Masker::new(rules)?;
+    match &rules.reveal {
+        mask::Reveal::Group(name) if name.parse::<GroupName>().is_err() => {
+            Err(bad("mask.reveal", name, "`reviewers`, `admins` or the name of a group is expected"))
+        }
+        mask::Reveal::Group(_) | mask::Reveal::Admins | mask::Reveal::Reviewers => Ok(()),
+    }
 }
 
 fn yes() -> bool {

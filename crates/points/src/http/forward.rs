@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use domain::id::CredentialRef;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -116,16 +116,14 @@ impl Forwarder {
     }
 
     fn request(&self, route: &Route, outgoing: Outgoing<'_>) -> Result<Request<Body>, String> {
-        let upstream = route.upstream();
-        let scheme = if upstream.tls() { "https" } else { "http" };
-        let uri = format!("{scheme}://{}{}", upstream.authority(), outgoing.target);
-        let uri: Uri = uri.parse().map_err(|_| "the target is no address".to_owned())?;
+        let uri = route.upstream().uri(outgoing.target).map_err(|_| "the target is no address".to_owned())?;
         let method: Method = outgoing.method.parse().map_err(|_| "the method is none".to_owned())?;
         let mut request = Request::new(outgoing.body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.reserve(outgoing.headers.len().saturating_add(2));
+        headers.reserve(outgoing.headers.len().saturating_add(3));
+        headers.insert(header::HOST, route.upstream().host().clone());
         for Header { name, value } in outgoing.headers {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| format!("the header `{name}` is none"))?;
@@ -197,9 +195,13 @@ fn connector() -> Connector {
 /// Looks a name up once and lets through only addresses at which an upstream may stand: one of those is
 /// what is connected to, so a second look-up cannot answer otherwise.
 #[derive(Clone)]
-pub(super) struct Resolver(GaiResolver);
+pub(super) struct Resolver<R = GaiResolver>(pub(super) R);
 
-impl Service<Name> for Resolver {
+impl<R> Service<Name> for Resolver<R>
+where
+    R: Service<Name, Error = std::io::Error, Future: Send + 'static>,
+    R::Response: Iterator<Item = SocketAddr>,
+{
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = std::io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;

@@ -39,9 +39,14 @@ impl From<&http::request::Parts> for RequestHead {
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             (name.as_str().to_owned(), value.as_bytes().to_vec())
         };
+        // As it is written in the usual first line, a path and query; the other forms are put together.
+        let target = match (parts.uri.authority(), parts.uri.path_and_query()) {
+            (None, Some(target)) => target.as_str().as_bytes().to_vec(),
+            _ => parts.uri.to_string().into_bytes(),
+        };
         Self {
             method: parts.method.as_str().to_owned(),
-            target: parts.uri.to_string().into_bytes(),
+            target,
             version: parts.version,
             headers: parts.headers.iter().map(header).collect(),
         }

@@ -109,7 +109,10 @@ impl Shared {
     pub(super) async fn handle(&self, pool: &Pool, mut request: Request<Incoming>) -> Response<Body> {
         let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
         let (parts, body) = request.into_parts();
-        let parsed = match parse(&RequestHead::from(&parts), &self.table()) {
+        let parsed = parse(&RequestHead::from(&parts), &self.table());
+        // They are slices of the connection's buffer, which a request that waits for people would keep alive.
+        drop(parts);
+        let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(refusal) => return refused(&refusal),
         };
@@ -121,17 +124,21 @@ impl Shared {
         if streams {
             let understood = parsed.unread_body();
             let body = body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync();
-            return self.act(pool, &caller, &parsed, understood, Content::Streams(body), upgrade).await;
+            // What few requests need is boxed: the room of the rest is what every request carries.
+            return Box::pin(self.act(pool, &caller, &parsed, understood, Content::Streams(body), upgrade))
+                .await;
         }
-        let whole = match read_whole(body, parsed.standing().route.settings().body_limit).await {
-            Ok(whole) => whole,
-            Err(problem) => return problem.into_response(),
+        let whole = if hyper::body::Body::is_end_stream(&body) {
+            Ok(Bytes::new())
+        } else {
+            Box::pin(read_whole(body, parsed.standing().route.settings().body_limit)).await
         };
-        match parsed.read_body(&whole) {
-            Ok(understood) => {
+        match whole.map(|whole| (parsed.read_body(&whole), whole)) {
+            Ok((Ok(understood), whole)) => {
                 self.act(pool, &caller, &parsed, understood, Content::Whole(whole), upgrade).await
             }
-            Err(refusal) => refused(&refusal),
+            Ok((Err(refusal), _)) => refused(&refusal),
+            Err(problem) => problem.into_response(),
         }
     }
 
@@ -170,7 +177,7 @@ impl Shared {
                 reply::name_action(&mut response, permitted.id());
                 response
             }
-            Ok(Decided::Held(held)) => hold::wait(&self.gateway, &held, parsed).await,
+            Ok(Decided::Held(held)) => Box::pin(hold::wait(&self.gateway, &held, parsed)).await,
             Ok(Decided::Denied(denied)) => {
                 let why: Vec<_> = denied.rules.iter().map(|rule| rule.why.as_str()).collect();
                 let mut response = Problem::denied(denied.id, why.join("; "), &denied.rules).into_response();
@@ -277,9 +284,6 @@ impl Content {
 }
 
 async fn read_whole(body: Incoming, limit: u64) -> Result<Bytes, Problem> {
-    if hyper::body::Body::is_end_stream(&body) {
-        return Ok(Bytes::new());
-    }
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let reading = Limited::new(body, most).collect();
     let Ok(read) = tokio::time::timeout(BODY_PATIENCE, reading).await else {

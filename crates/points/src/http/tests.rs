@@ -10,6 +10,7 @@ mod refusals;
 mod routes;
 mod table;
 mod templates;
+mod upstreams;
 
 use domain::digest::{Digest, Purpose};
 use domain::directory::RouteDocument;

@@ -94,6 +94,10 @@ fn is_name(host: &str) -> bool {
 pub struct Upstream {
     tls: bool,
     authority: Authority,
+    /// The same, as a request's address has it.
+    wire: http::uri::Authority,
+    /// The same, as the header `Host` has it.
+    host: http::HeaderValue,
     base: Option<CanonicalPath>,
 }
 
@@ -135,7 +139,11 @@ impl Upstream {
                 Some(base)
             }
         };
-        Ok(Self { tls, authority, base })
+        let none = || "a host name or address with an optional port is expected".to_owned();
+        let name = authority.to_string();
+        let wire = name.parse().map_err(|_| none())?;
+        let host = name.parse().map_err(|_| none())?;
+        Ok(Self { tls, authority, wire, host, base })
     }
 
     /// Whether it is reached over TLS.
@@ -148,6 +156,21 @@ impl Upstream {
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// The address of a target on it; the target is a path and query in canonical form.
+    ///
+    /// # Errors
+    /// When the target is no path and query.
+    pub(super) fn uri(&self, target: &str) -> Result<http::Uri, http::Error> {
+        let scheme = if self.tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
+        http::Uri::builder().scheme(scheme).authority(self.wire.clone()).path_and_query(target).build()
+    }
+
+    /// What stands in `Host`.
+    #[must_use]
+    pub fn host(&self) -> &http::HeaderValue {
+        &self.host
     }
 
     /// The port to connect to.

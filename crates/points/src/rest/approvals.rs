@@ -15,7 +15,9 @@ use domain::commitment::Disclosure;
 use domain::digest::Digest;
 use domain::id::ActionId;
 use domain::principal::Principal;
+use domain::review::Proof;
 use domain::statement::Verdict;
+use gateway::reveal::{Revealed, Viewer};
 use gateway::store::{Cursor, Filter, Summary};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -26,9 +28,10 @@ use super::actions::{outcome, superseded, why_not};
 use super::auth::{AnyCaller, HumanCaller};
 use super::config::{PAGE_DEFAULT, PAGE_LIMIT, SCAN_LIMIT, WAIT_LIMIT};
 use super::hold::{self, Watched};
-use super::parse::{At, StrictQuery};
+use super::parse::{At, StrictJson, StrictQuery};
+use super::people::KeyKind;
 use super::reply::Problem;
-use super::shapes::{Base64, Card, Difference, DigestText, Id, Outcome, Party, Quorum, Shown};
+use super::shapes::{Base64, Card, Difference, DigestText, Id, Outcome, Party, Quorum, Shown, Text};
 use super::{App, Rest};
 
 pub(super) fn resources() -> OpenApiRouter<App> {
@@ -39,6 +42,7 @@ pub(super) fn resources() -> OpenApiRouter<App> {
         .routes(routes!(wait))
         .routes(routes!(events))
         .routes(routes!(open_payload))
+        .routes(routes!(reveal))
         .routes(routes!(receipt))
 }
 
@@ -98,6 +102,8 @@ struct ListQuery {
     /// Only those in this state.
     #[param(inline)]
     state: Option<ApprovalState>,
+    /// Only those whose glass was broken (`true`), or was not.
+    broken_glass: Option<bool>,
     /// Where the page begins: the `next` of the page before.
     #[param(value_type = Option<Id>, inline)]
     cursor: Option<ActionId>,
@@ -146,6 +152,9 @@ pub struct ApprovalRow {
     pub progress: Vec<HoldProgress>,
     /// Whether a question is open.
     pub question_open: bool,
+    /// Whether glass was broken: one human approved it alone, in an emergency.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broken_glass: bool,
     /// Whether you may approve it now; never for an agent.
     pub may_approve: bool,
     /// When it was asked for, in microseconds since 1970.
@@ -212,6 +221,9 @@ pub struct Standing {
     pub may_deny: bool,
     /// The group under which your approval would count.
     pub group: Option<String>,
+    /// The group under which you may break glass, where you may: approve alone, in an emergency, with a reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
     /// Why you may not approve, where you may not.
     pub why_not: Option<String>,
 }
@@ -222,6 +234,7 @@ impl From<gateway::review::Standing> for Standing {
             may_approve: standing.may_approve,
             may_deny: standing.may_deny,
             group: standing.group.map(String::from),
+            break_glass: standing.glass.map(String::from),
             why_not: standing.why_not,
         }
     }
@@ -236,10 +249,18 @@ pub struct ReviewView {
     pub verdict: String,
     /// The group that it counts under.
     pub group: Option<String>,
+    /// Whether they broke glass: they approved alone, in an emergency; their words say why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// Their words.
     pub note: Option<Shown>,
     /// When, in microseconds since 1970.
     pub at: u64,
+    /// What signed it.
+    pub key: KeyKind,
+    /// Since when it counts no more, because its reviewer lost their standing; in microseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dismissed: Option<u64>,
 }
 
 /// The action that this one replaces.
@@ -274,7 +295,7 @@ async fn list(
         caller: if caller.human.is_some() { None } else { Some(caller.principal()) },
         ..Filter::default()
     };
-    let (rows, next) = seen(&app, &caller, &filter, query.cursor, limit).await?;
+    let (rows, next) = seen(&app, &caller, &filter, query.broken_glass, query.cursor, limit).await?;
     let approvals = rows.iter().map(|summary| row(&app, &caller, summary)).collect();
     Ok(Json(ApprovalPage { approvals, next }))
 }
@@ -284,6 +305,7 @@ async fn seen(
     app: &Rest,
     caller: &AnyCaller,
     filter: &Filter,
+    broken_glass: Option<bool>,
     cursor: Option<ActionId>,
     limit: usize,
 ) -> Result<(Vec<Summary>, Option<ActionId>), Problem> {
@@ -296,7 +318,8 @@ async fn seen(
             after = Some(summary.action.id());
             let may_see =
                 caller.human.as_ref().is_none_or(|human| app.gateway.may_see(&summary, human.person));
-            if may_see {
+            let asked_for = broken_glass.is_none_or(|broken| broken == is_broken(summary.approval.case()));
+            if may_see && asked_for {
                 rows.push(summary);
             }
             if rows.len() == limit {
@@ -312,6 +335,10 @@ async fn seen(
     }
 }
 
+fn is_broken(case: &Case) -> bool {
+    case.broken_glass().next().is_some()
+}
+
 fn row(app: &Rest, caller: &AnyCaller, summary: &Summary) -> ApprovalRow {
     let (action, case) = (summary.action.parts(), summary.approval.case());
     let may_approve =
@@ -321,7 +348,10 @@ fn row(app: &Rest, caller: &AnyCaller, summary: &Summary) -> ApprovalRow {
         state: ApprovalState::of(&summary.approval),
         version: case.version,
         verb: action.verb.to_string(),
-        resource: action.resource.name.clone(),
+        resource: match caller.human {
+            Some(_) => app.gateway.shown_resource(summary),
+            None => action.resource.name.clone(),
+        },
         environment: action.resource.environment.to_string(),
         production: action.resource.is_production(),
         target: action.target.name.to_string(),
@@ -330,6 +360,7 @@ fn row(app: &Rest, caller: &AnyCaller, summary: &Summary) -> ApprovalRow {
         risk: gateway::risk::of(action, &case.evaluation.facts).score,
         progress: progress(case),
         question_open: case.question_open(),
+        broken_glass: is_broken(case),
         may_approve,
         requested: case.requested.micros(),
         deadline: summary.approval.deadline().map(|at| at.micros()),
@@ -348,16 +379,19 @@ fn progress(case: &Case) -> Vec<HoldProgress> {
         .holds
         .iter()
         .map(|hold| {
-            let have: Vec<u8> =
-                hold.any_of.iter().map(|quorum| approvals.get(&quorum.group).copied().unwrap_or(0)).collect();
+            let have: Vec<u8> = hold.any_of.iter().map(|quorum| approvals.have(quorum)).collect();
             HoldProgress {
                 rule: hold.rule.to_string(),
                 why: hold.why.clone(),
-                lifted: hold.any_of.iter().zip(&have).any(|(quorum, have)| *have >= quorum.count),
+                lifted: hold.is_lifted_by(&approvals),
                 any_of: hold
                     .any_of
                     .iter()
-                    .map(|quorum| Quorum { group: quorum.group.to_string(), count: quorum.count })
+                    .map(|quorum| Quorum {
+                        group: quorum.group.to_string(),
+                        count: quorum.count,
+                        break_glass: quorum.break_glass,
+                    })
                     .collect(),
                 have,
             }
@@ -367,16 +401,27 @@ fn progress(case: &Case) -> Vec<HoldProgress> {
 
 /// An approval as its caller may see it.
 pub(super) async fn view(app: &Rest, caller: &AnyCaller, summary: &Summary) -> Result<ApprovalView, Problem> {
-    let card = app.gateway.card(summary).await?;
+    let viewer = caller.human.as_ref().map_or(Viewer::Caller, |human| Viewer::Person(human.person));
+    let card = app.gateway.card_for(summary, viewer).await?;
     let (approval, case) = (&summary.approval, summary.approval.case());
     let reviews = case.reviews.iter().map(|review| ReviewView {
         reviewer: party(app, Principal::Person(review.statement.reviewer), "reviewer"),
         verdict: word(review.statement.verdict).to_owned(),
         group: review.statement.group.as_ref().map(ToString::to_string),
+        break_glass: review.statement.break_glass,
         note: review.statement.note.as_deref().map(shown),
         at: review.at.micros(),
+        key: match review.signed.proof {
+            Proof::Passkey(_) => KeyKind::Passkey,
+            Proof::SshSig(_) => KeyKind::Ssh,
+        },
+        dismissed: review.dismissed.map(domain::time::Timestamp::micros),
     });
-    let standing = caller.human.as_ref().map(|human| app.gateway.standing(summary, human.person).into());
+    let is_masked = !card.masked.is_empty();
+    let standing = match &caller.human {
+        Some(human) => Some(app.gateway.standing_over(summary, human.person, is_masked)?.into()),
+        None => None,
+    };
     let supersedes = superseded(app, caller, summary).await?;
     Ok(ApprovalView {
         id: summary.action.id(),
@@ -390,9 +435,26 @@ pub(super) async fn view(app: &Rest, caller: &AnyCaller, summary: &Summary) -> R
         reviews: reviews.collect(),
         why_not: why_not(app, approval),
         outcome: outcome(approval),
-        supersedes: supersedes.map(|(id, difference)| Superseded { id, difference }),
+        supersedes: supersedes.map(|(id, difference)| Superseded {
+            id,
+            difference: difference.into_iter().map(|one| compared(app, caller, summary, one)).collect(),
+        }),
         approval_url: app.gateway.approval_url(summary.action.id()),
     })
+}
+
+/// A difference as its reader may see it: what people compare is masked as the card is.
+fn compared(app: &Rest, caller: &AnyCaller, summary: &Summary, difference: Difference) -> Difference {
+    if caller.human.is_none() {
+        return difference;
+    }
+    let shown =
+        |value: Option<String>| value.map(|value| app.gateway.shown_value(summary, &difference.part, &value));
+    Difference {
+        before: shown(difference.before.clone()),
+        after: shown(difference.after.clone()),
+        part: difference.part,
+    }
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -547,6 +609,53 @@ fn field(disclosure: Disclosure) -> PayloadField {
         }
         Disclosure::Withheld(_) => PayloadField { path: None, text: None, base64: None, erased: true },
     }
+}
+
+/// Which field to open.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "field": "http.body" }))]
+pub struct RevealRequest {
+    /// One of the card's masked fields.
+    pub field: Text<1024>,
+}
+
+/// A field as it really is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RevealedField {
+    /// Which field.
+    pub path: String,
+    /// The text, where it is text: untrusted, with whatever is hidden in it.
+    pub text: Option<String>,
+    /// The bytes, where they are not text.
+    #[schema(value_type = Option<Base64>)]
+    pub base64: Option<String>,
+    /// The digest of the card from now on: opened in the console, the field counts as displayed to you.
+    #[schema(value_type = DigestText)]
+    pub card_digest: Digest,
+}
+
+/// Open one masked field. That you did is logged before it is answered. Those who review may, or whom the route
+/// names instead.
+#[utoipa::path(
+    post, path = "/approvals/{id}/reveal", tag = "reviews", operation_id = "revealField",
+    params(("id" = Id, Path, description = "The approval")),
+    request_body = RevealRequest,
+    responses((status = 200, description = "The field", body = RevealedField)),
+    security(("session" = []), ("cookie" = []))
+)]
+async fn reveal(
+    State(app): State<App>,
+    HumanCaller(human): HumanCaller,
+    At(id): At<ActionId>,
+    StrictJson(request): StrictJson<RevealRequest>,
+) -> Result<Json<RevealedField>, Problem> {
+    let Revealed { path, value, displayed } = app.gateway.reveal(id, &human, &request.field.0).await?;
+    let (text, base64) = match String::from_utf8(value) {
+        Ok(text) => (Some(text), None),
+        Err(bytes) => (None, Some(STANDARD.encode(bytes.as_bytes()))),
+    };
+    Ok(Json(RevealedField { path, text, base64, card_digest: displayed }))
 }
 
 /// What a receipt shows.

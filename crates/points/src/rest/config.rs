@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::id::TargetName;
 use domain::time::Span;
 use gateway::Gateway;
+use gateway::ports::{Bundles, Trail};
 use gateway::store::limits as store_limits;
 
 /// Reads a route's document as the point that owns it does: the document as it is to be stored, or what is
@@ -18,6 +19,14 @@ pub struct Parts {
     pub gateway: Arc<Gateway>,
     /// Reads and normalises a route's document.
     pub check_route: Arc<RouteReader>,
+    /// Tells the trail.
+    pub trail: Arc<dyn Trail>,
+    /// Makes bundles.
+    pub bundles: Arc<dyn Bundles>,
+    /// The trail's index, which somebody else keeps following.
+    pub search: Arc<search::Index>,
+    /// Where an administrator's copies of the store go; none are made where it is not given.
+    pub backup_folder: Option<std::path::PathBuf>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -28,6 +37,8 @@ impl std::fmt::Debug for Parts {
 
 /// The largest body that is read, in bytes: a held payload of 3 MiB in base64, and room.
 pub const BODY_LIMIT_BYTES: usize = domain::canonical::RECORD_LIMIT_BYTES;
+/// The largest report of activity, in bytes, out of its compression.
+pub const REPORT_LIMIT_BYTES: usize = 4 << 20;
 /// How long `POST /v1/actions` waits for people when the caller states no preference.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// The longest that a caller waits in one request; proxies commonly cut at 60 seconds.
@@ -36,6 +47,8 @@ pub const WAIT_LIMIT: Duration = Duration::from_secs(55);
 pub const PENDING_RETRY_SECONDS: u64 = 5;
 /// When a caller should come back that met a busy gateway, in seconds.
 pub const BUSY_RETRY_SECONDS: u64 = 1;
+/// When a caller should come back that met another bundle in the making, in seconds.
+pub const BUNDLE_RETRY_SECONDS: u64 = 10;
 /// When a caller should come back that met a store which cannot be written, in seconds.
 pub const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
 /// The silence on an event stream after which a comment keeps it open.

@@ -30,6 +30,8 @@ use super::reply::{PROBLEM_JSON, ProblemBody};
         (name = "policy", description = "The Cedar policy set"),
         (name = "sessions", description = "Signing in"),
         (name = "log", description = "The transparency log"),
+        (name = "activity", description = "What others report that they did"),
+        (name = "trail", description = "What happened, for other systems"),
     )
 )]
 struct Head;

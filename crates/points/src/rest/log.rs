@@ -21,6 +21,7 @@ pub(super) fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(checkpoint))
         .routes(routes!(key))
+        .routes(routes!(rotations))
         .routes(routes!(entry))
         .routes(routes!(consistency))
 }
@@ -47,6 +48,39 @@ async fn checkpoint(State(app): State<App>, _caller: AnyCaller) -> Result<Respon
 )]
 async fn key(State(app): State<App>, _caller: AnyCaller) -> Response {
     text(app.gateway.settings().log_key.clone())
+}
+
+/// A change of the log's key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LogRotation {
+    /// Where the entry stands that says so.
+    pub index: u64,
+    /// The key that signed every checkpoint up to size `index + 1`.
+    pub old: String,
+    /// The key that signed the checkpoints after it.
+    pub new: String,
+    /// Why it changed.
+    pub reason: String,
+    /// The old key's last checkpoint, of size `index + 1`: it proves that the old key said so.
+    pub checkpoint: String,
+}
+
+/// Every change of the log's key, oldest first. Whoever trusts an old key follows them to the newest.
+#[utoipa::path(
+    get, path = "/log/rotations", tag = "log", operation_id = "listLogRotations",
+    responses((status = 200, description = "The changes", body = Vec<LogRotation>)),
+    security(("agent" = []), ("session" = []), ("cookie" = []))
+)]
+async fn rotations(State(app): State<App>, _caller: AnyCaller) -> Result<Json<Vec<LogRotation>>, Problem> {
+    let rotations = app.gateway.store().rotations().await?.into_iter();
+    let shown = rotations.map(|rotation| LogRotation {
+        index: rotation.index,
+        old: rotation.old,
+        new: rotation.new,
+        reason: rotation.reason,
+        checkpoint: rotation.checkpoint,
+    });
+    Ok(Json(shown.collect()))
 }
 
 /// An entry of the log with its proof.

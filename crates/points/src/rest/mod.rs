@@ -24,6 +24,11 @@ pub mod routes;
 pub mod policy;
 pub mod sessions;
 pub mod log;
+pub mod backups;
+pub mod bundles;
+pub mod activity;
+pub mod trail;
+pub mod search;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +43,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use domain::id::ActionId;
 use gateway::Gateway;
+use gateway::ports::{Bundles, Trail};
 use gateway::store::Summary;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
@@ -51,21 +57,32 @@ use auth::AnyCaller;
 pub(crate) struct Rest {
     gateway: Arc<Gateway>,
     check_route: Arc<RouteReader>,
+    search: Arc<::search::Index>,
     /// The public URL's origin, as browsers send it.
     web_origin: String,
     streams: Arc<Semaphore>,
+    /// Where copies of the store go, where the operator names a place.
+    backup_folder: Option<std::path::PathBuf>,
+    backups: Semaphore,
+    trail: Arc<dyn Trail>,
+    bundles: Arc<dyn Bundles>,
 }
 
 type App = Arc<Rest>;
 
 /// The API's routes: `/v1` and `/openapi.json`.
 pub fn router(parts: Parts) -> axum::Router {
-    let Parts { gateway, check_route } = parts;
+    let Parts { gateway, check_route, search, trail, bundles, backup_folder } = parts;
     let app = Arc::new(Rest {
         web_origin: auth::web_origin(&gateway.settings().public_url),
         gateway,
         check_route,
+        trail,
+        bundles,
+        search,
         streams: Arc::new(Semaphore::new(config::STREAMS_AT_ONCE)),
+        backup_folder,
+        backups: Semaphore::new(1),
     });
     let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
     let (routes, _) = resources().split_for_parts();
@@ -105,6 +122,11 @@ fn resources() -> OpenApiRouter<App> {
         .merge(policy::resources())
         .merge(sessions::resources())
         .merge(log::resources())
+        .merge(backups::resources())
+        .merge(bundles::resources())
+        .merge(activity::resources())
+        .merge(trail::resources())
+        .merge(search::resources())
 }
 
 /// What holds for every request: nothing from another origin's page, nothing kept by caches, every answer with an

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::config::{BODY_LIMIT_BYTES, DEFAULT_WAIT, IDEMPOTENCY_KEY_LIMIT, WAIT_LIMIT};
 use super::reply::Problem;
 
-/// A JSON body, read strictly: no duplicate key, no number that is not an integer within 2^53, no unknown field,
+/// A JSON object, read strictly: no duplicate key, no number that is not an integer within 2^53, no unknown field,
 /// nothing behind it, at most [`BODY_LIMIT_BYTES`].
 #[derive(Debug)]
 pub(super) struct StrictJson<T>(pub(super) T);
@@ -29,6 +29,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for StrictJson<T> {
             return Err(wrong_type("application/json"));
         }
         let bytes = whole_body(request.into_body()).await?;
+        // Serde takes an array for an object whose fields it then reads in order, and an empty one for all defaults.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::bad("bad-json", "the body is not as expected: an object is"));
+        }
         match domain::canonical::read(&bytes) {
             Ok(body) => Ok(Self(body)),
             Err(Malformed::Json(why)) => {
@@ -145,7 +149,7 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// The media type without its parameters, and whether its charset, if it names one, is UTF-8.
-fn media_type(headers: &HeaderMap) -> Option<(String, bool)> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<(String, bool)> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
     let mut parts = value.split(';').map(str::trim);
@@ -164,7 +168,12 @@ pub(super) fn wrong_type(expected: &str) -> Problem {
 
 /// The whole body, within [`BODY_LIMIT_BYTES`].
 pub(super) async fn whole_body(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
+    limited_body(body, BODY_LIMIT_BYTES).await
+}
+
+/// The whole body, within a limit in bytes.
+pub(super) async fn limited_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large()),
         Err(_) => Err(Problem::bad("incomplete-body", "the body ended early; send it again")),

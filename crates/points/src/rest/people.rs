@@ -1,4 +1,4 @@
-//! People, groups and passkeys. Changes are proposed: they apply at once until there is a second administrator,
+//! People, groups and their keys. Changes are proposed: they apply at once until there is a second administrator,
 //! and wait for one from then on.
 
 use axum::Json;
@@ -78,7 +78,11 @@ impl IntoResponse for Proposal {
 /// Proposes a change of the directory.
 pub(super) async fn propose(app: &Rest, human: &Human, event: DirectoryEvent) -> Result<Proposal, Problem> {
     let subject = event.subject();
-    match Box::pin(app.gateway.propose(human, event)).await {
+    told(subject, Box::pin(app.gateway.propose(human, event)).await)
+}
+
+fn told(subject: String, proposed: Result<Proposed, GatewayError>) -> Result<Proposal, Problem> {
+    match proposed {
         Ok(Proposed::Applied { version }) => {
             let status = ProposalStatus::Applied;
             Ok(Proposal { status, subject, version: Some(version), id: None, approval_url: None })
@@ -169,22 +173,57 @@ pub struct PersonView {
     pub groups: Vec<String>,
     /// How many passkeys they have.
     pub key_count: usize,
-    /// Their passkeys, where you are they or an administrator.
+    /// Their keys, where you are they or an administrator.
     pub keys: Option<Vec<KeyView>>,
     /// Since when they are known, in microseconds since 1970.
     pub since: u64,
 }
 
-/// A passkey.
+/// A passkey, or an SSH key on a security key.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct KeyView {
-    /// WebAuthn's credential id.
+    /// What names it: WebAuthn's credential id, or the SHA-256 of the SSH public key.
     #[schema(value_type = Base64Url)]
     pub credential: Blob,
+    /// Which of the two it is.
+    pub kind: KeyKind,
     /// What its owner calls it.
     pub label: String,
-    /// The origin at which it was enrolled.
-    pub origin: String,
+    /// Its fingerprint, as OpenSSH writes them.
+    pub fingerprint: String,
+    /// The origin at which a passkey was enrolled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// What a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyKind {
+    /// A passkey: signs in, and signs reviews in the console.
+    Passkey,
+    /// An SSH key on a security key: signs reviews at a terminal.
+    Ssh,
+}
+
+impl KeyView {
+    fn all(person: &Person) -> Vec<Self> {
+        let passkeys = person.keys.iter().map(|key| Self {
+            credential: key.credential_id.clone(),
+            kind: KeyKind::Passkey,
+            label: key.label.clone(),
+            fingerprint: key.fingerprint(),
+            origin: Some(key.origin.clone()),
+        });
+        let ssh = person.ssh_keys.iter().map(|key| Self {
+            credential: key.id(),
+            kind: KeyKind::Ssh,
+            label: key.label.clone(),
+            fingerprint: key.fingerprint(),
+            origin: None,
+        });
+        passkeys.chain(ssh).collect()
+    }
 }
 
 /// Everybody who is known, active or not.
@@ -202,14 +241,7 @@ async fn list(State(app): State<App>, HumanCaller(human): HumanCaller) -> Json<P
         active: person.active,
         groups: person.groups.iter().map(ToString::to_string).collect(),
         key_count: person.keys.len(),
-        keys: (admin || person.id == human.person).then(|| {
-            let key = |key: &domain::directory::Passkey| KeyView {
-                credential: key.credential_id.clone(),
-                label: key.label.clone(),
-                origin: key.origin.clone(),
-            };
-            person.keys.iter().map(key).collect()
-        }),
+        keys: (admin || person.id == human.person).then(|| KeyView::all(person)),
         since: person.since.micros(),
     };
     Json(People { people: directory.people().map(view).collect() })
@@ -295,12 +327,13 @@ async fn invite(
     Ok(Json(InviteAnswer { url: app.gateway.invite(&human, id).await? }))
 }
 
-/// Propose that a passkey speaks for nobody any more.
+/// Revoke a key: yours, or as an administrator anybody's. At once in the console; what a command line asks for, and
+/// what would leave you the only administrator, is proposed where there is another one.
 #[utoipa::path(
     delete, path = "/people/{id}/keys/{credential}", tag = "people", operation_id = "revokeKey",
     params(
         ("id" = Id, Path, description = "The person"),
-        ("credential" = Base64Url, Path, description = "The passkey's credential id"),
+        ("credential" = Base64Url, Path, description = "The key's `credential`"),
     ),
     responses(
         (status = 200, description = "It applies", body = Proposal),
@@ -315,10 +348,13 @@ async fn revoke_key(
 ) -> Result<Proposal, Problem> {
     known(&app, person)?;
     let directory = app.gateway.directory();
-    if directory.key(&credential_id).is_none_or(|(owner, _)| owner.id != person) {
-        return Err(Problem::not_found("passkey"));
+    let owner = directory.key(&credential_id).map(|(owner, _)| owner.id);
+    let owner = owner.or_else(|| directory.ssh_key(&credential_id).map(|(owner, _)| owner.id));
+    if owner != Some(person) {
+        return Err(Problem::not_found("key"));
     }
-    propose(&app, &human, DirectoryEvent::KeyRevoked { person, credential_id }).await
+    let subject = Principal::Person(person).to_string();
+    told(subject, Box::pin(app.gateway.revoke_key(&human, person, credential_id)).await)
 }
 
 /// Propose that a person joins a group.

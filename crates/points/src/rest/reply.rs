@@ -87,6 +87,14 @@ impl Problem {
         &self.0.code
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
     pub(super) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
@@ -208,6 +216,7 @@ impl From<Refusal> for Problem {
             Refusal::SelfReview
             | Refusal::NotEligible { .. }
             | Refusal::GroupNotAsked(_)
+            | Refusal::NoGlass(_)
             | Refusal::NotActive(_)
             | Refusal::Signature(_)
             | Refusal::Assurance

@@ -1,5 +1,5 @@
-//! Verdicts: a statement is prepared, signed with a passkey, and submitted. Questions and their answers. Only
-//! a human reviews; no agent's credential comes through here but to answer and to cancel.
+//! Verdicts: a statement is prepared, signed with a passkey or at a terminal with an SSH key, and submitted. Questions
+//! and their answers. Only a human reviews; no agent's credential comes through here but to answer and to cancel.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,22 +7,24 @@ use axum::http::StatusCode;
 use domain::digest::{Blob, Digest};
 use domain::id::{ActionId, QuestionId};
 use domain::statement::{Statement, Verdict};
+use gateway::people::Human;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::App;
 use super::actions::ActionView;
 use super::auth::{AnyCaller, HumanCaller};
 use super::parse::{At, StrictJson};
 use super::reply::Problem;
 use super::shapes::{Base64Url, Credential, DigestText, Id, PasskeyOptions, Text};
+use super::{App, Rest};
 
 pub(super) fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(prepare))
         .routes(routes!(submit))
+        .routes(routes!(submit_ssh))
         .routes(routes!(answer))
         .routes(routes!(withdraw))
         .routes(routes!(cancel))
@@ -35,8 +37,11 @@ pub(super) fn resources() -> OpenApiRouter<App> {
 pub struct StatementRequest {
     /// The verdict.
     pub verdict: VerdictWord,
-    /// The reason of a denial, or the question; a question needs one.
+    /// The reason of a denial or of breaking glass, or the question; the last two need words.
     pub note: Option<Text<500>>,
+    /// Whether you break glass: approve alone, in an emergency. It takes the verdict `approve` and the reason in `note`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// The digest of the card that was shown: `card_digest` of the approval.
     #[schema(value_type = DigestText)]
     pub displayed: Digest,
@@ -64,14 +69,15 @@ pub struct PreparedStatement {
     pub options: PasskeyOptions,
 }
 
-/// Prepare the statement of a verdict, to be signed with your passkey.
+/// Prepare the statement of a verdict, to be signed with your passkey; for a session of the command line, with an SSH
+/// key of yours on a security key.
 #[utoipa::path(
     post, path = "/approvals/{id}/statements", tag = "reviews", operation_id = "prepareStatement",
     params(("id" = Id, Path, description = "The approval")),
     request_body = StatementRequest,
     responses(
         (status = 200, description = "Sign this", body = PreparedStatement),
-        (status = 422, description = "A question needs words", body = super::reply::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A question needs words, and breaking glass a reason", body = super::reply::ProblemBody, content_type = "application/problem+json"),
     ),
     security(("session" = []), ("cookie" = []))
 )]
@@ -87,6 +93,9 @@ async fn prepare(
         let detail = "put the question into `note`";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "question-needs-words", detail));
     }
+    if request.break_glass {
+        return prepare_break_glass(&app, id, &human, request).await;
+    }
     let verdict = match request.verdict {
         VerdictWord::Approve => Verdict::Approve,
         VerdictWord::Deny => Verdict::Deny,
@@ -94,6 +103,21 @@ async fn prepare(
     };
     let note = request.note.map(|note| note.0);
     let prepared = Box::pin(app.gateway.prepare_review(id, &human, verdict, note, request.displayed)).await?;
+    Ok(Json(PreparedStatement { statement: prepared.statement, options: PasskeyOptions(prepared.options) }))
+}
+
+async fn prepare_break_glass(
+    app: &Rest,
+    id: ActionId,
+    human: &Human,
+    request: StatementRequest,
+) -> Result<Json<PreparedStatement>, Problem> {
+    let reason = request.note.map(|note| note.0).filter(|note| !note.trim().is_empty());
+    let (VerdictWord::Approve, Some(reason)) = (request.verdict, reason) else {
+        let detail = "glass is broken by the verdict `approve`, with the reason in `note`";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "break-glass-needs-reason", detail));
+    };
+    let prepared = Box::pin(app.gateway.prepare_break_glass(id, human, reason, request.displayed)).await?;
     Ok(Json(PreparedStatement { statement: prepared.statement, options: PasskeyOptions(prepared.options) }))
 }
 
@@ -108,7 +132,7 @@ pub struct ReviewRequest {
     pub credential: Credential,
 }
 
-/// Submit a signed verdict. Sessions of the command line cannot.
+/// Submit a verdict signed with a passkey. Sessions of the command line cannot.
 #[utoipa::path(
     post, path = "/approvals/{id}/reviews", tag = "reviews", operation_id = "submitReview",
     params(("id" = Id, Path, description = "The approval")),
@@ -122,13 +146,49 @@ async fn submit(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<ReviewRequest>,
 ) -> Result<Json<ActionView>, Problem> {
-    if Statement::read(&request.statement.0).is_err() {
-        let detail = "these bytes are no statement of ours; open the request again and sign a fresh one";
-        return Err(Problem::conflict("unknown-statement", detail));
-    }
+    known_statement(&request.statement)?;
     let response = request.credential.bytes();
     let summary = Box::pin(app.gateway.submit_review(id, &human, &request.statement, &response)).await?;
     Ok(Json(ActionView::of(&app, &summary)))
+}
+
+/// A statement signed at a terminal.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshReviewRequest {
+    /// The statement's exact bytes, as they were prepared.
+    #[schema(value_type = Base64Url)]
+    pub statement: Blob,
+    /// What `ssh-keygen -Y sign -n approval-statement@countersign` wrote, armour and all, over
+    /// `countersign/approval-statement/v1`, a line feed, and the statement's bytes.
+    pub signature: Text<4096>,
+}
+
+/// Submit a verdict signed at a terminal, with an SSH key on a security key whose user was present and verified. The
+/// session only carries it: it is the signature that decides.
+#[utoipa::path(
+    post, path = "/approvals/{id}/reviews/ssh", tag = "reviews", operation_id = "submitSshReview",
+    params(("id" = Id, Path, description = "The approval")),
+    request_body = SshReviewRequest,
+    responses((status = 200, description = "It counts", body = ActionView)),
+    security(("session" = []), ("cookie" = []))
+)]
+async fn submit_ssh(
+    State(app): State<App>,
+    HumanCaller(human): HumanCaller,
+    At(id): At<ActionId>,
+    StrictJson(request): StrictJson<SshReviewRequest>,
+) -> Result<Json<ActionView>, Problem> {
+    known_statement(&request.statement)?;
+    let (statement, signature) = (&request.statement, &request.signature.0);
+    let summary = Box::pin(app.gateway.submit_ssh_review(id, &human, statement, signature)).await?;
+    Ok(Json(ActionView::of(&app, &summary)))
+}
+
+fn known_statement(statement: &Blob) -> Result<(), Problem> {
+    let detail = "these bytes are no statement of ours; open the request again and sign a fresh one";
+    Statement::read(&statement.0).map_err(|_| Problem::conflict("unknown-statement", detail))?;
+    Ok(())
 }
 
 /// An answer to a reviewer's question.

@@ -5,8 +5,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use domain::digest::Blob;
 use domain::id::{ActionId, PersonId};
-use gateway::people::{Enrolment, SignedIn};
+use gateway::identity::ssh::ENROLMENT_NAMESPACE;
+use gateway::people::{Enrolment, HeldKey, SignedIn};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +18,7 @@ use super::App;
 use super::auth::{HumanCaller, name_of, with_session, without_session};
 use super::parse::StrictJson;
 use super::reply::Problem;
-use super::shapes::{Credential, Id, PasskeyOptions, Text};
+use super::shapes::{Base64Url, Credential, Id, PasskeyOptions, Text};
 
 pub(super) fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::default()
@@ -29,6 +31,8 @@ pub(super) fn resources() -> OpenApiRouter<App> {
         .routes(routes!(enrol))
         .routes(routes!(key_options))
         .routes(routes!(add_key))
+        .routes(routes!(ssh_key_options))
+        .routes(routes!(add_ssh_key))
         .routes(routes!(begin_cli))
         .routes(routes!(confirm_cli))
         .routes(routes!(poll_cli))
@@ -179,6 +183,23 @@ pub struct EnrolmentAnswer {
     /// Where administrators open it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_url: Option<String>,
+    /// The key's fingerprint, as `SHA256:<base64>`, where it is held: tell it to the administrator, who sees it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl EnrolmentAnswer {
+    /// The answer to a key that waits.
+    fn held(key: HeldKey) -> Response {
+        let answer = Self {
+            status: EnrolmentStatus::Held,
+            person: None,
+            id: Some(key.held.id),
+            approval_url: Some(key.held.url),
+            key: Some(key.fingerprint),
+        };
+        (StatusCode::ACCEPTED, Json(answer)).into_response()
+    }
 }
 
 /// What an enrolment came to.
@@ -187,7 +208,7 @@ pub struct EnrolmentAnswer {
 pub enum EnrolmentStatus {
     /// The passkey speaks for its person, who is signed in.
     Enrolled,
-    /// Another administrator must look at the key first.
+    /// An administrator must sign for exactly this key first.
     Held,
 }
 
@@ -211,14 +232,10 @@ async fn enrol(
     match Box::pin(app.gateway.finish_enrolment(invite, label, &answer)).await? {
         Enrolment::Done(done) => {
             let (status, person) = (EnrolmentStatus::Enrolled, Some(done.person));
-            let answer = EnrolmentAnswer { status, person, id: None, approval_url: None };
+            let answer = EnrolmentAnswer { status, person, id: None, approval_url: None, key: None };
             with_session(&app, &done.token, Json(answer))
         }
-        Enrolment::Held(held) => {
-            let (status, id, url) = (EnrolmentStatus::Held, Some(held.id), Some(held.url));
-            let answer = EnrolmentAnswer { status, person: None, id, approval_url: url };
-            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
-        }
+        Enrolment::Held(key) => Ok(EnrolmentAnswer::held(key)),
     }
 }
 
@@ -245,20 +262,90 @@ pub struct KeyRequest {
     pub credential: Credential,
 }
 
-/// Enrol a further passkey of yours.
+/// Ask for a further passkey of yours to be enrolled. It speaks for you once an administrator has signed for it.
 #[utoipa::path(
     post, path = "/keys", tag = "sessions", operation_id = "addKey",
     request_body = KeyRequest,
-    responses((status = 204, description = "It speaks for you")),
+    responses((status = 202, description = "An administrator is asked", body = EnrolmentAnswer)),
     security(("session" = []), ("cookie" = []))
 )]
 async fn add_key(
     State(app): State<App>,
     HumanCaller(human): HumanCaller,
     StrictJson(request): StrictJson<KeyRequest>,
-) -> Result<StatusCode, Problem> {
-    app.gateway.finish_further_key(&human, &request.label.0, &request.credential.bytes()).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Response, Problem> {
+    let (label, answer) = (&request.label.0, request.credential.bytes());
+    let held = Box::pin(app.gateway.finish_further_key(&human, label, &answer)).await?;
+    Ok(EnrolmentAnswer::held(held))
+}
+
+/// An SSH key to be enrolled.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshKeyRequest {
+    /// The line of its `.pub` file; the key lives on a security key (`sk-`).
+    pub public_key: Text<2048>,
+    /// What to call it.
+    pub label: Text<128>,
+}
+
+/// What the owner of an SSH key signs with it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SshEnrolment {
+    /// The enrolment's exact bytes, to be submitted with the signature.
+    #[schema(value_type = Base64Url)]
+    pub enrolment: Blob,
+    /// What `ssh-keygen -Y sign` is given.
+    #[schema(value_type = Base64Url)]
+    pub message: Blob,
+    /// The namespace (`-n`) under which it is signed.
+    pub namespace: String,
+}
+
+/// Begin to enrol an SSH key of yours that lives on a security key.
+#[utoipa::path(
+    post, path = "/ssh-keys/options", tag = "sessions", operation_id = "sshKeyOptions",
+    request_body = SshKeyRequest,
+    responses((status = 200, description = "For `ssh-keygen -Y sign`", body = SshEnrolment)),
+    security(("session" = []), ("cookie" = []))
+)]
+async fn ssh_key_options(
+    State(app): State<App>,
+    HumanCaller(human): HumanCaller,
+    StrictJson(request): StrictJson<SshKeyRequest>,
+) -> Result<Json<SshEnrolment>, Problem> {
+    let (enrolment, message) =
+        app.gateway.begin_ssh_key(&human, &request.public_key.0, &request.label.0).await?;
+    let namespace = ENROLMENT_NAMESPACE.to_owned();
+    Ok(Json(SshEnrolment { enrolment, message, namespace }))
+}
+
+/// A signed enrolment of an SSH key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshKeySignature {
+    /// The enrolment's exact bytes, as they were prepared.
+    #[schema(value_type = Base64Url)]
+    pub enrolment: Blob,
+    /// What `ssh-keygen` wrote, armour and all.
+    pub signature: Text<4096>,
+}
+
+/// Ask for an SSH key of yours to be enrolled. It signs for you once an administrator has signed for it.
+#[utoipa::path(
+    post, path = "/ssh-keys", tag = "sessions", operation_id = "addSshKey",
+    request_body = SshKeySignature,
+    responses((status = 202, description = "An administrator is asked", body = EnrolmentAnswer)),
+    security(("session" = []), ("cookie" = []))
+)]
+async fn add_ssh_key(
+    State(app): State<App>,
+    HumanCaller(human): HumanCaller,
+    StrictJson(request): StrictJson<SshKeySignature>,
+) -> Result<Response, Problem> {
+    let (enrolment, signature) = (&request.enrolment, &request.signature.0);
+    let held = Box::pin(app.gateway.finish_ssh_key(&human, enrolment, signature)).await?;
+    Ok(EnrolmentAnswer::held(held))
 }
 
 /// A sign-in of the command line, under way.

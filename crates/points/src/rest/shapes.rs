@@ -164,7 +164,7 @@ pub enum PieceKind {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
-    /// The version of this shape: 1.
+    /// The version of this shape: 2.
     pub v: u8,
     /// The approval.
     #[schema(value_type = Id)]
@@ -197,6 +197,11 @@ pub struct Card {
     pub payload_bytes: u64,
     /// Whether all of it stands here; where not, it is opened whole before anybody can approve.
     pub complete: bool,
+    /// The fields of which something is masked here; `reveal` opens each. The action's digest covers what they
+    /// really are.
+    pub masked: Vec<MaskedField>,
+    /// Those of them that you have opened in the console, by path.
+    pub revealed: Vec<String>,
     /// Where it was intercepted, such as `http`.
     pub point: String,
     /// `enforced`, or `cooperative` where the caller could go round.
@@ -292,6 +297,10 @@ pub struct Quorum {
     pub group: String,
     /// How many.
     pub count: u8,
+    /// Whether this is break-glass: in an emergency one of the group lifts the hold alone, and says so and why in
+    /// what they sign.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 /// A party of an action's chain.
@@ -305,6 +314,16 @@ pub struct Party {
     pub name: String,
     /// `caller`, or their role behind it.
     pub role: String,
+}
+
+/// A field of which something is masked.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaskedField {
+    /// Which: a part's path, or `resource`, `reason` or `run`.
+    pub path: String,
+    /// What is masked there, such as `card`: each class once.
+    pub classes: Vec<String>,
 }
 
 /// One part of what would run.

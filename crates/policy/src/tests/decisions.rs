@@ -170,3 +170,16 @@ fn an_answer_says_whether_it_depends_on_the_action_s_own_values() {
         assert!(!depends(rule), "{rule}");
     }
 }
+
+#[test]
+fn a_hold_that_may_be_broken_says_so() {
+    let set = load(&format!(
+        "{ALL}@id(\"h\") @hold(\"dba:2 | admins:1\") @break_glass(\"oncall\") forbid (principal, action, resource);"
+    ));
+    let evaluation = ask(&set, &draft("http.delete"), &facts(&[]));
+    let hold = &evaluation.requirement().unwrap().holds[0];
+    let glass: Vec<_> = hold.any_of.iter().map(|quorum| (quorum.count, quorum.break_glass)).collect();
+    assert_eq!(glass, [(2, false), (1, false), (1, true)]);
+    let words = crate::explain(&evaluation, &directory());
+    assert!(words.contains("in an emergency one of `oncall`, who breaks glass and says why"), "{words}");
+}

@@ -134,3 +134,22 @@ fn what_is_within_the_limits_is_parsed_validated_and_evaluated_on_a_small_stack(
         assert!(answer == "permit c" || answer == "deny no-permit", "{answer}");
     }
 }
+
+#[test]
+fn break_glass_names_one_group_beside_a_hold() {
+    let rule = |glass: &str| {
+        format!("@id(\"h\") @hold(\"dba:2\") @break_glass(\"{glass}\") forbid (principal, action, resource);")
+    };
+    load(&rule("oncall"));
+    for wrong in ["", "oncall:1", "On Call", "oncall | dba"] {
+        assert!(refused(&rule(wrong)).contains("the value of `@break_glass` is malformed"), "{wrong}");
+    }
+    let alone = "@id(\"h\") @break_glass(\"oncall\") forbid (principal, action, resource);";
+    assert!(refused(alone).contains("means nothing without `@hold`"));
+    let permit = "@id(\"h\") @break_glass(\"oncall\") permit (principal, action, resource);";
+    assert!(refused(permit).contains("stands on a permit"));
+    // A built-in rule has no line of a deployment's text.
+    let pairs = vec![("id", "countersign.x"), ("hold", "admins:1"), ("break_glass", "oncall")];
+    let faults = crate::annotations::Annotations { pairs, is_permit: false }.rule(None).unwrap_err();
+    assert!(faults[0].0.contains("stands on a built-in rule"), "{faults:?}");
+}

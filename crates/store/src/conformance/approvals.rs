@@ -209,6 +209,23 @@ pub(super) async fn expires_when_its_time_is_over(world: World) {
     assert_eq!(store.lapsed(0).await.unwrap(), []);
 }
 
+pub(super) async fn what_nobody_runs_any_more_is_told(mut world: World) {
+    let running = world.desk.approved(world.store.as_ref(), "orders").await;
+    world.desk.redeem(&world.store, running).await;
+    world.desk.finished(&world.store, "invoices").await;
+    world.desk.approved(world.store.as_ref(), "not spent").await;
+    assert_eq!(world.store.orphans(10).await.unwrap(), [], "who spent it has it open");
+    world.reopen().await;
+    assert_eq!(world.store.orphans(10).await.unwrap(), [running]);
+    assert_eq!(world.store.orphans(0).await.unwrap(), []);
+    let again = world.desk.approved(world.store.as_ref(), "again").await;
+    world.desk.redeem(&world.store, again).await;
+    assert_eq!(world.store.orphans(10).await.unwrap(), [running], "what this one runs is none");
+    let lost = Command::Finish(domain::outcome::Outcome::unknown("whoever ran it has gone"));
+    world.store.advance(running, lost, Effect::default()).await.unwrap();
+    assert_eq!(world.store.orphans(10).await.unwrap(), []);
+}
+
 pub(super) async fn wakes_whoever_listens(world: World) {
     let World { store, desk, .. } = &world;
     let mut wakes = store.wakes();

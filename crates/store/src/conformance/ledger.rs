@@ -7,13 +7,14 @@ use domain::canonical;
 use domain::commitment::{Disclosure, disclosed_root};
 use domain::entry::{Draft, Kind, Leaf};
 use domain::principal::Principal;
+use domain::time::Timestamp;
 
 use super::testing::{arrival, note, person};
 use super::{PATIENCE, World};
-use crate::{Filter, Store, StoreError, limits, open_fields};
+use crate::{Clock as _, Filter, Store, StoreError, limits, open_fields};
 
 /// Every leaf that stands.
-async fn leaves(store: &dyn Store) -> Vec<Vec<u8>> {
+pub(super) async fn leaves(store: &dyn Store) -> Vec<Vec<u8>> {
     let size = store.head().await.unwrap().size;
     let mut leaves = Vec::new();
     while (leaves.len() as u64) < size {
@@ -24,11 +25,11 @@ async fn leaves(store: &dyn Store) -> Vec<Vec<u8>> {
     leaves
 }
 
-fn read(leaf: &[u8]) -> Leaf {
+pub(super) fn read(leaf: &[u8]) -> Leaf {
     canonical::read(leaf).unwrap()
 }
 
-fn hashes(proof: Vec<[u8; 32]>) -> Vec<Hash> {
+pub(super) fn hashes(proof: Vec<[u8; 32]>) -> Vec<Hash> {
     proof.into_iter().map(Hash::from_bytes).collect()
 }
 
@@ -64,6 +65,50 @@ pub(super) async fn entries_are_consecutive_and_time_never_falls(world: World) {
     assert_eq!(store.head().await.unwrap().time, leaves.last().unwrap().time);
     assert!(matches!(store.entry(leaves.len() as u64).await, Err(StoreError::NotFound(_))));
     assert_eq!(store.leaves(100, 200).await.unwrap(), Vec::<Vec<u8>>::new());
+}
+
+pub(super) async fn a_clock_a_day_off_changes_no_order(mut world: World) {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let start = world.clock().now();
+    world.clock().forward(DAY);
+    let ahead = world.store.record(note("a day ahead")).await.unwrap().position();
+    assert!(ahead.time > start);
+    world.clock().set(Timestamp::from_micros(start.micros() - 86_400_000_000));
+    let back = world.store.record(note("a day behind")).await.unwrap().position();
+    assert_eq!((back.index, back.time), (ahead.index + 1, ahead.time));
+    // A start anew does not forget it.
+    world.reopen().await;
+    assert_eq!(world.store.now(), ahead.time);
+    let again = world.store.record(note("a day behind, reopened")).await.unwrap().position();
+    assert_eq!((again.index, again.time), (back.index + 1, ahead.time));
+    world.clock().set(ahead.time);
+    world.clock().forward(DAY);
+    let on = world.store.record(note("on its way again")).await.unwrap().position();
+    assert!(on.time > ahead.time);
+    assert_eq!(world.store.audit().await.unwrap(), world.store.head().await.unwrap());
+}
+
+pub(super) async fn tiles_are_what_the_leaves_come_to(world: World) {
+    let World { store, .. } = &world;
+    let records = (0..600).map(|n| {
+        let store = std::sync::Arc::clone(store);
+        tokio::spawn(async move { store.record(note(&n.to_string())).await.unwrap() })
+    });
+    for record in records.collect::<Vec<_>>() {
+        record.await.unwrap();
+    }
+    let leaves: Vec<Hash> = leaves(store.as_ref()).await.iter().map(|leaf| leaf_hash(leaf)).collect();
+    for (index, tile) in (0..).zip(leaves.chunks(256)) {
+        let width = u16::try_from(tile.len()).unwrap();
+        assert_eq!(hashes(store.tile(0, index, width).await.unwrap()), tile);
+        assert_eq!(hashes(store.tile(0, index, 1).await.unwrap()), tile[..1]);
+    }
+    let above: Vec<Hash> = leaves.chunks_exact(256).map(audit::tile_root).collect();
+    assert_eq!(hashes(store.tile(1, 0, 2).await.unwrap()), above);
+    for (level, index, width) in [(0, 2, 256), (1, 0, 3), (2, 0, 1), (0, 3, 1), (0, u64::MAX, 1), (0, 0, 0)] {
+        let missing = store.tile(level, index, width).await;
+        assert!(matches!(missing, Err(StoreError::NotFound(_))), "{level}/{index}/{width}: {missing:?}");
+    }
 }
 
 pub(super) async fn every_proof_verifies(world: World) {
@@ -143,12 +188,16 @@ pub(super) async fn record_takes_only_what_has_no_other_way(world: World) {
         Kind::Directory,
         Kind::Erasure,
         Kind::Heartbeat,
+        Kind::Rotation,
+        Kind::Pruning,
     ] {
         let refused = store.record(draft(kind, Some(id.to_string()))).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{}: {refused:?}", kind.as_str());
     }
     assert_eq!(store.head().await.unwrap().size, size);
-    for kind in [Kind::Decision, Kind::Activity, Kind::Refusal, Kind::Reveal, Kind::Gap] {
+    for kind in
+        [Kind::Decision, Kind::Activity, Kind::Reported, Kind::Backup, Kind::Refusal, Kind::Reveal, Kind::Gap]
+    {
         store.record(draft(kind, Some(id.to_string()))).await.unwrap();
     }
     // An action that people were not asked about.
@@ -226,9 +275,9 @@ pub(super) async fn backups_restore(world: World) {
     let id = desk.finished(store, "orders").await;
     store.keep("session:1", b"ada", domain::time::Span::from_seconds(3_600)).await.unwrap();
     let file = deployment.scratch().join("copy.backup");
-    store.backup(&file).await.unwrap();
+    deployment.back_up(store.as_ref(), &file).await.unwrap();
     let bytes = std::fs::read(&file).unwrap();
-    assert!(store.backup(&file).await.is_err(), "an existing file stays");
+    assert!(deployment.back_up(store.as_ref(), &file).await.is_err(), "an existing file stays");
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
 
     let head = store.head().await.unwrap();

@@ -157,7 +157,7 @@ impl Desk {
         let hold = Hold {
             rule: "deletes".parse().unwrap(),
             why: "deleting is for two".to_owned(),
-            any_of: vec![Quorum { group: dba(), count }],
+            any_of: vec![Quorum { group: dba(), count, break_glass: false }],
         };
         Evaluation {
             v: 1,
@@ -212,6 +212,7 @@ impl Desk {
             nonce: Blob(nonce.to_vec()),
             expires: now.after(Span::from_seconds(300)),
             displayed: Digest::of(Purpose::Displayed, b"page"),
+            break_glass: false,
         };
         let proof = PasskeyProof {
             credential_id: Blob(vec![1; 16]),

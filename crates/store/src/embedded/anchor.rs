@@ -16,17 +16,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use audit::{Checkpoint, VerifierKey};
+use audit::Checkpoint;
 
 use super::files;
 use crate::StoreError;
+use crate::keys::Keys;
 
 /// How long a commit may stand before the synced anchor knows of it.
-pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// The anchor's writer.
 #[derive(Debug)]
-pub(super) struct Anchor {
+pub(crate) struct Anchor {
     path: PathBuf,
     latest: PathBuf,
     synced: Option<Instant>,
@@ -35,7 +36,7 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    pub(super) fn new(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn new(path: &Path) -> Result<Self, StoreError> {
         files::prepare_directory(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -50,8 +51,8 @@ impl Anchor {
     /// # Errors
     /// [`StoreError::LogStopped`] when the synced file does not read as this log's checkpoint. A torn
     /// `.latest` is what a power cut leaves, and is passed over.
-    pub(super) fn read(&self, verifier: &VerifierKey) -> Result<Option<Checkpoint>, StoreError> {
-        let synced = match self.parse(&self.path, verifier) {
+    pub(crate) fn read(&self, keys: &Keys) -> Result<Option<Checkpoint>, StoreError> {
+        let synced = match self.parse(&self.path, keys) {
             Ok(synced) => synced,
             Err(why) => {
                 return Err(StoreError::LogStopped(format!(
@@ -61,26 +62,24 @@ impl Anchor {
                 )));
             }
         };
-        let latest = self.parse(&self.latest, verifier).unwrap_or_else(|why| {
+        let latest = self.parse(&self.latest, keys).unwrap_or_else(|why| {
             tracing::warn!(%why, "the unsynced anchor does not read; the synced one stands");
             None
         });
         Ok(synced.into_iter().chain(latest).max_by_key(Checkpoint::size))
     }
 
-    fn parse(&self, path: &Path, verifier: &VerifierKey) -> Result<Option<Checkpoint>, String> {
+    fn parse(&self, path: &Path, keys: &Keys) -> Result<Option<Checkpoint>, String> {
         let note = match fs::read(path) {
             Ok(note) => note,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
-        Checkpoint::open(&note, std::slice::from_ref(verifier))
-            .map(|signed| Some(signed.checkpoint().clone()))
-            .map_err(|error| error.to_string())
+        keys.open(&note).map(Some).map_err(|error| error.to_string())
     }
 
     /// Keeps a commit's note; the synced file follows when its time has come.
-    pub(super) fn keep(&mut self, note: &str) -> io::Result<()> {
+    pub(crate) fn keep(&mut self, note: &str) -> io::Result<()> {
         files::replace(&self.latest, note.as_bytes(), false)?;
         self.unsynced = Some(note.to_owned());
         if self.synced.is_none_or(|synced| synced.elapsed() >= SYNC_EVERY) {
@@ -90,7 +89,7 @@ impl Anchor {
     }
 
     /// Brings the synced file up to date.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
         if let Some(note) = &self.unsynced {
             // A failure waits its time too, and is not tried in a circle.
             self.synced = Some(Instant::now());
@@ -101,7 +100,7 @@ impl Anchor {
     }
 
     /// How long until the synced file is to follow; none where it is up to date.
-    pub(super) fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         self.unsynced.as_ref()?;
         Some(self.synced.map_or(Duration::ZERO, |synced| SYNC_EVERY.saturating_sub(synced.elapsed())))
     }

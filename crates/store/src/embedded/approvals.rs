@@ -64,7 +64,11 @@ impl Approvals for EmbeddedStore {
         self.readers
             .read(move |connection| {
                 let row = CaseRow::find(connection, id)?;
-                Owner::Payload(row.request, id).disclosures(connection, &shared.key)
+                let payload = Owner::Payload(row.request, id).disclosures(connection, &shared.key)?;
+                if payload.is_empty() && row.erased {
+                    return Err(StoreError::NotFound("payload that was not pruned"));
+                }
+                Ok(payload)
             })
             .await
     }
@@ -100,6 +104,23 @@ impl Approvals for EmbeddedStore {
                 let rows = select.query_map(params![now.micros(), limit], |row| {
                     cases::read_id(row, 0)
                 })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<ActionId>, StoreError> {
+        // One process at a time has the database open: what was spent before this one did, nobody runs any more.
+        let opened = self.shared.opened;
+        // The database counts in signed numbers: a caller who wants all says `usize::MAX`.
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.readers
+            .read(move |connection| {
+                let mut select = connection.prepare_cached(
+                    "SELECT id FROM approval WHERE state = 'executing' AND erased = 0
+                         AND (SELECT max(entry) FROM event WHERE approval = id) < ?1 ORDER BY id LIMIT ?2",
+                )?;
+                let rows = select.query_map(params![opened, limit], |row| cases::read_id(row, 0))?;
                 Ok(rows.collect::<Result<_, _>>()?)
             })
             .await
@@ -241,6 +262,7 @@ fn advance(
         Command::Review { .. }
         | Command::Answer { .. }
         | Command::Withdraw { .. }
+        | Command::Dismiss(_)
         | Command::Expire
         | Command::Cancel { .. }
         | Command::Finish(_) => {}

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use audit::{Frontier, Hash, TILE_WIDTH, TileHash, VerifierKey};
+use audit::{Frontier, Hash, TILE_WIDTH, TileHash};
 use domain::canonical;
 use domain::commitment::{self, Disclosure};
 use domain::entry::{Kind, Leaf};
@@ -14,22 +14,24 @@ use rusqlite::{Connection, params};
 use super::cases::CaseRow;
 use super::fields::Owner;
 use super::log::{HeadRow, StoredLeaf, corrupt};
-use super::{directories, ledger};
+use super::{directories, ledger, prunings, rotations};
+use crate::keys::Keys;
+use crate::retention::{Range, Ranges};
 use crate::seal::SealingKey;
-use crate::{Head, StoreError};
+use crate::{Head, Leaves, StoreError};
 
-/// Reads everything; answers the head that it was held against.
+/// Reads everything; answers the head that it was held against, and the keys that the log names.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] with the first place that does not fit.
 pub(super) fn audit(
     connection: &Connection,
     origin: &Origin,
-    verifier: &VerifierKey,
     key: &SealingKey,
-) -> Result<Head, StoreError> {
+) -> Result<(Head, Keys), StoreError> {
     let head = HeadRow::load(connection)?.ok_or_else(|| corrupt("there is no checkpoint"))?;
-    let checkpoint = head.verify(origin, verifier)?;
+    let keys = rotations::keys(connection, origin, key)?;
+    let checkpoint = head.verify(origin, &keys)?;
     let mut walk = Walk {
         connection,
         origin,
@@ -38,6 +40,9 @@ pub(super) fn audit(
         time: Timestamp::ZERO,
         tiles: 0,
         erased: HashSet::new(),
+        pruned: Ranges::default(),
+        dropped: Vec::new(),
+        rotations: 0,
     };
     while walk.frontier.size() < head.size {
         walk.page(head.size)?;
@@ -48,19 +53,23 @@ pub(super) fn audit(
     if walk.time != head.time {
         return Err(corrupt("the head's time is not that of the last entry"));
     }
-    let strays: [(&str, u64, u64); 2] = [
+    let strays: [(&str, u64, u64); 4] = [
         ("entries", count(connection, "SELECT count(*) FROM entry")?, head.size),
         ("tile hashes", count(connection, "SELECT count(*) FROM tile")?, walk.tiles),
+        ("changes of the key", count(connection, "SELECT count(*) FROM rotation")?, walk.rotations),
+        ("prunings", count(connection, "SELECT count(*) FROM pruning")?, walk.pruned.count()),
     ];
     for (what, found, expected) in strays {
         if found != expected {
             return Err(corrupt(format!("there are {found} {what}, and {expected} belong to the tree")));
         }
     }
+    walk.pruned.sort();
+    walk.dropped()?;
     walk.erasures()?;
     tallies(connection)?;
     directories::replay(connection, key)?;
-    Ok(Head { size: head.size, time: head.time, checkpoint: head.note })
+    Ok((Head { size: head.size, time: head.time, checkpoint: head.note }, keys))
 }
 
 /// The way through the log, a tile's width at a time.
@@ -73,6 +82,11 @@ struct Walk<'a> {
     tiles: u64,
     /// The fields that some entry says were erased.
     erased: HashSet<(u64, String)>,
+    /// What some entry says was pruned.
+    pruned: Ranges,
+    /// The entries that have no leaf.
+    dropped: Vec<u64>,
+    rotations: u64,
 }
 
 impl Walk<'_> {
@@ -85,8 +99,13 @@ impl Walk<'_> {
             if stored.index != index {
                 return Err(corrupt(format!("entry {index} is missing")));
             }
-            stored.check()?;
-            self.entry(index, &stored.read()?)?;
+            // What the leaf was is gone; that it went is held against the prunings, and its hash against the root.
+            if stored.is_dropped() {
+                self.dropped.push(index);
+            } else {
+                stored.check()?;
+                self.entry(index, &stored.read()?)?;
+            }
             hashes.push(stored.hash);
         }
         if hashes.len() as u64 != to - from {
@@ -125,10 +144,57 @@ impl Walk<'_> {
         if fields.len() as u64 != u64::from(leaf.count) || root(&fields, index)? != leaf.fields {
             return bad("its fields are not those that its leaf commits to");
         }
-        if leaf.kind == Kind::Erasure {
-            self.tombstone(index, &fields)?;
+        match leaf.kind {
+            Kind::Erasure => self.tombstone(index, &fields)?,
+            Kind::Pruning => {
+                let range = Range::read(index, &fields)?;
+                prunings::check(self.connection, index, &range)?;
+                self.pruned.add(range);
+            }
+            Kind::Rotation => self.rotations += 1,
+            Kind::Genesis
+            | Kind::Request
+            | Kind::Decision
+            | Kind::Review
+            | Kind::Question
+            | Kind::Answer
+            | Kind::Reevaluation
+            | Kind::End
+            | Kind::Execution
+            | Kind::Outcome
+            | Kind::Directory
+            | Kind::Activity
+            | Kind::Refusal
+            | Kind::Reveal
+            | Kind::Heartbeat
+            | Kind::Gap
+            | Kind::Reported
+            | Kind::Backup => {}
         }
         self.event(index, leaf)
+    }
+
+    /// Every leaf that is gone went by a pruning that the log knows of, and left nothing behind.
+    fn dropped(&self) -> Result<(), StoreError> {
+        for index in &self.dropped {
+            if !self.pruned.took(*index, Leaves::Drop) {
+                return Err(corrupt(format!(
+                    "the leaf of entry {index} is gone, and no entry says that it was pruned"
+                )));
+            }
+            let left: u64 = self
+                .connection
+                .prepare_cached(
+                    "SELECT (SELECT count(*) FROM field WHERE id >= ?1 << 10 AND id < (?1 + 1) << 10)
+                          + (SELECT count(*) FROM payload WHERE id >= ?1 << 10 AND id < (?1 + 1) << 10)
+                          + (SELECT count(*) FROM entry WHERE idx = ?1 AND subject IS NOT NULL)",
+                )?
+                .query_row([index], |row| row.get(0))?;
+            if left != 0 {
+                return Err(corrupt(format!("entry {index} was pruned, and something of it still stands")));
+            }
+        }
+        Ok(())
     }
 
     /// Remembers what an erasure says was erased.
@@ -148,7 +214,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Every value that is gone went by an erasure that the log knows of.
+    /// Every value that is gone went by an erasure or a pruning that the log knows of.
     fn erasures(&self) -> Result<(), StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT id >> 10, path FROM field WHERE sealed IS NULL
@@ -157,7 +223,7 @@ impl Walk<'_> {
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for row in rows {
             let gone: (u64, String) = row?;
-            if !self.erased.contains(&gone) {
+            if !self.erased.contains(&gone) && !self.pruned.took(gone.0, Leaves::Keep) {
                 return Err(corrupt(format!(
                     "field `{}` of entry {} is gone, and no entry says that it was erased",
                     gone.1, gone.0
@@ -182,7 +248,11 @@ impl Walk<'_> {
             | Kind::Reveal
             | Kind::Erasure
             | Kind::Heartbeat
-            | Kind::Gap => return Ok(()),
+            | Kind::Gap
+            | Kind::Rotation
+            | Kind::Pruning
+            | Kind::Reported
+            | Kind::Backup => return Ok(()),
         };
         let missing = || corrupt(format!("entry {index} is not among an approval's events"));
         let subject = leaf.subject.as_deref().map(str::parse::<ActionId>);
@@ -222,11 +292,11 @@ impl Walk<'_> {
     /// Holds an approval's payload against its action, and (by replaying it) its row against its events.
     fn case(&self, row: CaseRow) -> Result<(), StoreError> {
         let (id, request) = (row.id, row.request);
-        let payload = Owner::Payload(request, id).disclosures(self.connection, self.key)?;
-        let payload = root(&payload, request)?;
         if row.erased {
             return self.lost(&row);
         }
+        let payload = Owner::Payload(request, id).disclosures(self.connection, self.key)?;
+        let payload = root(&payload, request)?;
         let case = row.replay(self.connection, self.key)?;
         if payload != case.action.parts().payload {
             return Err(corrupt(format!("approval {id}: its payload is not what its action commits to")));
@@ -234,13 +304,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// An approval is out of sight only when something that it is replayed from was erased.
+    /// An approval is out of sight only when something that it is replayed from was erased or pruned.
     fn lost(&self, row: &CaseRow) -> Result<(), StoreError> {
         let gone: u64 = self
             .connection
             .prepare_cached(
-                "SELECT count(*) FROM event JOIN field ON field.id >= event.entry << 10 AND field.id < (event.entry + 1) << 10
-                 WHERE event.approval = ?1 AND field.sealed IS NULL AND field.path IN ('event', 'action')",
+                "SELECT (SELECT count(*) FROM event
+                         JOIN field ON field.id >= event.entry << 10 AND field.id < (event.entry + 1) << 10
+                         WHERE event.approval = ?1 AND field.sealed IS NULL AND field.path IN ('event', 'action'))
+                      + (SELECT count(*) FROM event JOIN entry ON entry.idx = event.entry
+                         WHERE event.approval = ?1 AND entry.leaf = x'')",
             )?
             .query_row([row.id.uuid().as_bytes()], |row| row.get(0))?;
         if gone == 0 {

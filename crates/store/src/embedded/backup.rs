@@ -96,16 +96,16 @@ fn check(
     config: &EmbeddedConfig,
     accept_loss: bool,
 ) -> Result<(Head, Option<String>), StoreError> {
-    let verifier = config.signer.verifier();
     // Brings an older release's backup forward.
     let connection = schema::open_writer(copy)?;
     let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
         return Err(corrupt(format!("the backup's pages: {found}")));
     }
-    let head = audit_log::audit(&connection, &config.origin, verifier, &config.sealing_key)?;
-    let log = LogState::load(&connection, &config.origin, verifier)?;
-    let anchor = Anchor::new(&config.anchor_path)?.read(verifier)?;
+    let (head, keys) = audit_log::audit(&connection, &config.origin, &config.sealing_key)?;
+    open::check_key(&keys, config.signer.verifier())?;
+    let (log, _) = LogState::load(&connection, &config.origin, &config.sealing_key)?;
+    let anchor = Anchor::new(&config.anchor_path)?.read(&keys)?;
     let loss = open::check_anchor(&connection, &log, anchor)?;
     close_alone(connection)?;
     match loss.map(|loss| loss.refusal()) {

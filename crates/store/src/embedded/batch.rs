@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use audit::{Hash, leaf_hash};
+use audit::{Hash, NoteSigner, leaf_hash};
 use domain::commitment::Salt;
 use domain::directory::Directory;
 use domain::entry::Draft;
@@ -32,7 +32,10 @@ pub(super) struct Batch<'w> {
     pub(super) erased: bool,
     /// How much was written, in bytes of sealed values.
     pub(super) bytes: usize,
-    base: u64,
+    /// The log's next key, and the entry that says so: the last of its transaction.
+    pub(super) successor: Option<(u64, Box<dyn NoteSigner>)>,
+    /// How many entries stood before this transaction.
+    pub(super) base: u64,
 }
 
 /// Where a batch stood before a job, so that its refusal harms no other.
@@ -54,6 +57,7 @@ impl<'w> Batch<'w> {
             leaves: Vec::new(),
             erased: false,
             bytes: 0,
+            successor: None,
             base,
         }
     }

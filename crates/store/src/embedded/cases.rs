@@ -250,7 +250,7 @@ pub(super) fn read_field(
 }
 
 /// When it came to its end, where it has.
-pub(super) fn ended(approval: &Approval) -> Option<Timestamp> {
+pub(crate) fn ended(approval: &Approval) -> Option<Timestamp> {
     match approval {
         Approval::Pending(_) | Approval::Approved(_) | Approval::Executing(_) => None,
         Approval::Denied(denied) => Some(denied.at),

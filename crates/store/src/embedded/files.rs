@@ -15,7 +15,7 @@ const OTHERS_WRITE: u32 = 0o002;
 
 /// Makes the database's directory and file where they are missing, for the owner only. SQLite gives the
 /// file's permissions to what it puts beside it.
-pub(super) fn prepare(database: &Path) -> Result<(), StoreError> {
+pub(crate) fn prepare(database: &Path) -> Result<(), StoreError> {
     prepare_directory(database)?;
     OpenOptions::new()
         .append(true)
@@ -30,7 +30,7 @@ pub(super) fn prepare(database: &Path) -> Result<(), StoreError> {
 }
 
 /// Leaves a file to its owner only, if it is there.
-pub(super) fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     match fs::set_permissions(path, Permissions::from_mode(PRIVATE_FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("make private", path, &error)),
         Ok(()) | Err(_) => Ok(()),
@@ -38,7 +38,7 @@ pub(super) fn make_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes a file's directory where it is missing, for the owner only.
-pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreError> {
+pub(crate) fn prepare_directory(file: &Path) -> Result<(), StoreError> {
     let directory = directory_of(file);
     DirBuilder::new()
         .recursive(true)
@@ -57,7 +57,7 @@ pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreError> {
 }
 
 /// Takes the lock that makes this process the database's only one, for as long as the file is held.
-pub(super) fn lock(database: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(database: &Path) -> Result<File, StoreError> {
     let path = beside(database, ".lock");
     let file = OpenOptions::new()
         .append(true)
@@ -77,7 +77,7 @@ pub(super) fn lock(database: &Path) -> Result<File, StoreError> {
 
 /// Puts a whole file in place of what stood there. With `durable`, it survives a power cut from here on;
 /// without, it survives the end of the process, and a power cut may leave it empty.
-pub(super) fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let draft = beside(path, ".draft");
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(&draft)?;
@@ -93,7 +93,7 @@ pub(super) fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<
 }
 
 /// Makes a new file for the owner only; one that stands is an error.
-pub(super) fn create_new(path: &Path) -> Result<File, StoreError> {
+pub(crate) fn create_new(path: &Path) -> Result<File, StoreError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -103,7 +103,7 @@ pub(super) fn create_new(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Gives a finished draft its name, durably; a file that bears the name already stays and is an error.
-pub(super) fn publish(draft: &Path, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn publish(draft: &Path, path: &Path) -> Result<(), StoreError> {
     let publish = || {
         File::open(draft)?.sync_all()?;
         // Unlike a rename, a link never replaces.
@@ -126,12 +126,12 @@ fn directory_of(file: &Path) -> &Path {
 }
 
 /// The file whose name is this one's with an ending.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
 }
 
-pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> StoreError {
+pub(crate) fn failed(what: &str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::Failed(format!("cannot {what} `{}`: {error}", path.display()))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use audit::TreeReader;
+use audit::{NoteSigner, Tiles as _, TreeReader};
 use domain::entry::{Draft, Kind};
 use domain::id::{ActionId, Origin};
 use domain::principal::Principal;
@@ -15,8 +15,10 @@ use super::batch::{Batch, refused};
 use super::cases::CaseRow;
 use super::fields::{Owner, StoredField};
 use super::log::{HeadRow, SqlTiles, StoredLeaf, corrupt};
-use super::{EmbeddedStore, audit_log, backup};
-use crate::{EntryView, Head, Ledger, Position, Recorded, StoreError, limits};
+use super::{EmbeddedStore, audit_log, backup, prunings, rotations};
+use crate::{
+    EntryView, Head, Ledger, Position, Pruned, Pruning, Recorded, Rotation, StoreError, limits, retention,
+};
 
 #[async_trait]
 impl Ledger for EmbeddedStore {
@@ -41,7 +43,7 @@ impl Ledger for EmbeddedStore {
         let shared = self.shared.clone();
         self.readers
             .read(move |connection| {
-                let stored = StoredLeaf::at(connection, index)?;
+                let stored = StoredLeaf::at(connection, index)?.whole()?;
                 stored.check()?;
                 let fields = Owner::Entry(index).disclosures(connection, &shared.key)?;
                 Ok(EntryView { index, leaf: stored.leaf, fields })
@@ -55,6 +57,18 @@ impl Ledger for EmbeddedStore {
             .read(move |connection| {
                 let stored = StoredLeaf::range(connection, from, to)?;
                 Ok(stored.into_iter().map(|stored| stored.leaf).collect())
+            })
+            .await
+    }
+
+    async fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.readers
+            .read(move |connection| {
+                let hashes = SqlTiles(connection).tile(level, index, width)?;
+                if hashes.len() != usize::from(width) || hashes.is_empty() {
+                    return Err(StoreError::NotFound("tile"));
+                }
+                Ok(hashes.iter().map(|hash| *hash.as_bytes()).collect())
             })
             .await
     }
@@ -73,12 +87,32 @@ impl Ledger for EmbeddedStore {
         Ok(Recorded::new((), position))
     }
 
+    async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError> {
+        let pruned = self.writer.submit(move |batch| prunings::prune(batch, &pruning)).await?;
+        Ok(pruned.map(|(pruned, position)| Recorded::new(pruned, position)))
+    }
+
+    async fn rotate(&self, to: Box<dyn NoteSigner>, reason: &str) -> Result<Recorded<()>, StoreError> {
+        let reason = reason.to_owned();
+        let position = self.writer.submit(move |batch| rotations::rotate(batch, to, &reason)).await?;
+        Ok(Recorded::new((), position))
+    }
+
+    async fn rotations(&self) -> Result<Vec<Rotation>, StoreError> {
+        let shared = self.shared.clone();
+        self.readers.read(move |connection| rotations::all(connection, &shared.key)).await
+    }
+
     async fn audit(&self) -> Result<Head, StoreError> {
         let shared = self.shared.clone();
         let acknowledged = shared.head().size;
+        let known = shared.keys();
         self.readers
             .read(move |connection| {
-                let head = audit_log::audit(connection, &shared.origin, &shared.verifier, &shared.key)?;
+                let (head, keys) = audit_log::audit(connection, &shared.origin, &shared.key)?;
+                if !keys.extends(&known) {
+                    return Err(corrupt("the log names other keys than it was opened with"));
+                }
                 if head.size < acknowledged {
                     return Err(corrupt(format!(
                         "the database holds {} entries, and {acknowledged} were acknowledged",
@@ -139,7 +173,9 @@ fn record(batch: &mut Batch<'_>, draft: Draft) -> Result<Position, StoreError> {
 /// Why a kind of entry comes in by its own way only; `None` where it may be recorded.
 fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str>, StoreError> {
     match draft.kind {
-        Kind::Genesis | Kind::Heartbeat | Kind::Erasure => Ok(Some("the store writes it itself")),
+        Kind::Genesis | Kind::Heartbeat | Kind::Erasure | Kind::Rotation | Kind::Pruning => {
+            Ok(Some("the store writes it itself"))
+        }
         Kind::Directory => Ok(Some("a change of the directory writes it")),
         Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => {
             Ok(Some("an approval's event writes it"))
@@ -156,13 +192,19 @@ fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str
             };
             Ok(held.then_some("an approval's event writes it"))
         }
-        Kind::Decision | Kind::Activity | Kind::Refusal | Kind::Reveal | Kind::Gap => Ok(None),
+        Kind::Decision
+        | Kind::Activity
+        | Kind::Reported
+        | Kind::Refusal
+        | Kind::Reveal
+        | Kind::Backup
+        | Kind::Gap => Ok(None),
     }
 }
 
 /// Erases fields of an entry and, where it is a request's, of its payload.
 fn erase(batch: &mut Batch<'_>, index: u64, paths: &[String], by: Principal) -> Result<Position, StoreError> {
-    let leaf = StoredLeaf::at(batch.connection, index)?.read()?;
+    let leaf = StoredLeaf::at(batch.connection, index)?.whole()?.read()?;
     let case = erasable(batch, leaf.kind, leaf.subject.as_deref())?;
     let mut owners = vec![Owner::Entry(index)];
     if let Some(case) = case.as_ref().filter(|case| case.request == index) {
@@ -196,11 +238,11 @@ fn erase(batch: &mut Batch<'_>, index: u64, paths: &[String], by: Principal) -> 
 
 /// The approval that an entry belongs to, if to any.
 ///
-/// What the store still works with stays: genesis, the directory, erasures, and approvals that are not at their end.
+/// What the store still works with stays: genesis, the directory, erasures, rotations, prunings, and approvals that are not at their end.
 fn erasable(batch: &Batch<'_>, kind: Kind, subject: Option<&str>) -> Result<Option<CaseRow>, StoreError> {
     let stays =
         |why| refused(Malformed::Value { what: "entry to erase from", value: kind.as_str().to_owned(), why });
-    if matches!(kind, Kind::Genesis | Kind::Directory | Kind::Erasure) {
+    if retention::stays(kind) && kind != Kind::Gap {
         return Err(stays("the store reads it again"));
     }
     let Some(Ok(id)) = subject.map(str::parse::<ActionId>) else {

@@ -1,8 +1,7 @@
 //! The log in its tables: the head, the tiles, and how new leaves come under a signed checkpoint.
 
 use audit::{
-    Checkpoint, Frontier, Hash, NoteSigner, SignedCheckpoint, TileHash, Tiles, TreeReader, VerifierKey,
-    leaf_hash,
+    Checkpoint, Frontier, Hash, NoteSigner, SignedCheckpoint, TileHash, Tiles, TreeReader, leaf_hash,
 };
 use domain::canonical;
 use domain::entry::{Kind, Leaf};
@@ -10,6 +9,9 @@ use domain::id::Origin;
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::rotations;
+use crate::keys::Keys;
+use crate::seal::SealingKey;
 use crate::{Head, StoreError};
 
 /// Where the log stands: what the next commit builds on.
@@ -30,25 +32,27 @@ impl LogState {
         Head { size: self.frontier.size(), time: self.time, checkpoint: self.note.clone() }
     }
 
-    /// Reads the head and holds it against what it stands on: signature, right edge, last leaves, genesis.
+    /// Reads the head and holds it against what it stands on: keys, signature, right edge, last leaves, genesis. With
+    /// it come the log's keys; none where there is no log yet.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] with the first thing that does not fit. `audit` looks at the rest.
     pub(super) fn load(
         connection: &Connection,
         origin: &Origin,
-        verifier: &VerifierKey,
-    ) -> Result<Self, StoreError> {
+        key: &SealingKey,
+    ) -> Result<(Self, Option<Keys>), StoreError> {
         let entries: u64 =
             connection.query_row("SELECT ifnull(max(idx) + 1, 0) FROM entry", [], |row| row.get(0))?;
         let Some(head) = HeadRow::load(connection)? else {
             return if entries == 0 {
-                Ok(Self::empty())
+                Ok((Self::empty(), None))
             } else {
                 Err(corrupt("there are entries, and no checkpoint over them"))
             };
         };
-        let checkpoint = head.verify(origin, verifier)?;
+        let keys = rotations::keys(connection, origin, key)?;
+        let checkpoint = head.verify(origin, &keys)?;
         if entries != head.size {
             return Err(corrupt(format!(
                 "the checkpoint is over {} entries, and there are {entries}",
@@ -79,7 +83,7 @@ impl LogState {
                 first.origin
             )));
         }
-        Ok(Self { frontier, time: head.time, note: head.note })
+        Ok((Self { frontier, time: head.time, note: head.note }, Some(keys)))
     }
 
     /// The tree with these leaves added; their tile rows are written.
@@ -141,17 +145,17 @@ impl HeadRow {
     }
 
     /// The checkpoint, if the log's key signed it and the row repeats it.
-    pub(super) fn verify(&self, origin: &Origin, verifier: &VerifierKey) -> Result<Checkpoint, StoreError> {
-        let signed = Checkpoint::open(self.note.as_bytes(), std::slice::from_ref(verifier))
+    pub(super) fn verify(&self, origin: &Origin, keys: &Keys) -> Result<Checkpoint, StoreError> {
+        let checkpoint = keys
+            .open(self.note.as_bytes())
             .map_err(|error| corrupt(format!("the head's checkpoint: {error}")))?;
-        let checkpoint = signed.checkpoint();
         let fits = checkpoint.origin() == origin.as_str()
             && checkpoint.size() == self.size
             && checkpoint.root() == self.root;
         if !fits {
             return Err(corrupt("the head's row is not what its checkpoint says"));
         }
-        Ok(checkpoint.clone())
+        Ok(checkpoint)
     }
 }
 
@@ -177,6 +181,16 @@ impl StoredLeaf {
             Ok(Self { index: row.get(0)?, hash: Hash::from_bytes(row.get(1)?), leaf: row.get(2)? })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a pruning dropped the leaf: its hash alone stands.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.leaf.is_empty()
+    }
+
+    /// The entry, unless its leaf was dropped.
+    pub(super) fn whole(self) -> Result<Self, StoreError> {
+        if self.is_dropped() { Err(StoreError::NotFound("entry that was not pruned")) } else { Ok(self) }
     }
 
     /// Whether the leaf still hashes to what the tree was built from.

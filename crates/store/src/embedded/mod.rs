@@ -13,12 +13,14 @@ mod vault;
 mod audit_log;
 mod backup;
 mod open;
+mod prunings;
+mod rotations;
 
-mod anchor;
+pub(crate) mod anchor;
 mod batch;
 mod cases;
 mod fields;
-mod files;
+pub(crate) mod files;
 mod log;
 mod reader;
 mod schema;
@@ -34,14 +36,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use audit::{NoteSigner, VerifierKey};
+use audit::NoteSigner;
 use domain::directory::Directory;
 use domain::id::Origin;
 use domain::time::Timestamp;
 use tokio::sync::broadcast;
 
 pub use backup::{Restored, restore};
+pub(crate) use cases::ended;
+pub(crate) use open::{Loss, check_key, genesis};
 
+use crate::keys::Keys;
 use crate::seal::SealingKey;
 use crate::{Clock, Head, Store, StoreError, Wake};
 
@@ -54,7 +59,7 @@ pub struct EmbeddedConfig {
     pub anchor_path: PathBuf,
     /// The deployment's origin; the signer's key bears it as its name.
     pub origin: Origin,
-    /// The log's key.
+    /// The log's key: the one that genesis or the last rotation names.
     pub signer: Box<dyn NoteSigner>,
     /// The key under which values are sealed at rest.
     pub sealing_key: SealingKey,
@@ -108,10 +113,12 @@ impl Store for EmbeddedStore {
 /// What the writer and everybody who reads know together.
 struct Shared {
     origin: Origin,
-    verifier: VerifierKey,
     key: SealingKey,
     clock: Arc<dyn Clock>,
+    /// The log's size when this process opened it.
+    opened: u64,
     head: RwLock<Arc<Head>>,
+    keys: RwLock<Arc<Keys>>,
     directory: RwLock<Arc<Directory>>,
     wakes: broadcast::Sender<Wake>,
 }
@@ -128,6 +135,14 @@ impl Shared {
 
     fn set_head(&self, head: Head) {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(head);
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_keys(&self, keys: Keys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
     fn directory(&self) -> Arc<Directory> {

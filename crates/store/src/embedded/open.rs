@@ -10,11 +10,12 @@ use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use super::anchor::Anchor;
-use super::log::{LogState, SqlTiles};
+use super::log::{LogState, SqlTiles, corrupt};
 use super::reader::Readers;
 use super::scribe::{Health, Scribe};
 use super::writer::Writer;
 use super::{EmbeddedConfig, EmbeddedStore, Shared, directories, files, schema};
+use crate::keys::Keys;
 use crate::{StoreError, limits};
 
 /// On what terms a store is opened.
@@ -43,18 +44,21 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
     files::prepare(&config.path)?;
     let lock = files::lock(&config.path)?;
     let connection = schema::open_writer(&config.path)?;
-    let log = LogState::load(&connection, &config.origin, &verifier)?;
+    let (log, keys) = LogState::load(&connection, &config.origin, &config.sealing_key)?;
+    let keys = keys.unwrap_or_else(|| Keys::first(verifier.clone()));
+    check_key(&keys, &verifier)?;
     let anchor = Anchor::new(&config.anchor_path)?;
-    let loss = check_anchor(&connection, &log, anchor.read(&verifier)?)?;
+    let loss = check_anchor(&connection, &log, anchor.read(&keys)?)?;
     if let (Some(loss), None) = (&loss, &terms.accept_loss) {
         return Err(StoreError::LogStopped(loss.refusal()));
     }
     let directory = directories::replay(&connection, &config.sealing_key)?;
     let shared = Arc::new(Shared {
         origin: config.origin,
-        verifier,
+        keys: RwLock::new(Arc::new(keys)),
         key: config.sealing_key,
         clock: config.clock,
+        opened: log.frontier.size(),
         head: RwLock::new(Arc::new(log.head())),
         directory: RwLock::new(Arc::new(directory)),
         wakes: broadcast::channel(limits::WAKE_BUFFER).0,
@@ -70,7 +74,7 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
         lock,
     };
     if scribe.log.frontier.size() == 0 {
-        scribe.record(genesis(&shared.origin, &shared.verifier))?;
+        scribe.record(genesis(&shared.origin, &verifier))?;
     }
     if let (Some(loss), Some(reason)) = (&loss, &terms.accept_loss) {
         scribe.record(loss.gap(reason))?;
@@ -80,8 +84,20 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
     Ok(EmbeddedStore { shared, writer, readers })
 }
 
+/// Whether a key is the one that the log says is current.
+pub(crate) fn check_key(keys: &Keys, given: &VerifierKey) -> Result<(), StoreError> {
+    if keys.current() == given {
+        return Ok(());
+    }
+    Err(corrupt(format!(
+        "the log says that its key is `{}`, and the key given is `{given}`; give the right key. If that is one \
+         which the log has only had since this database was copied, this is an old backup",
+        keys.current()
+    )))
+}
+
 /// What the database lacks of what this log has signed.
-pub(super) enum Loss {
+pub(crate) enum Loss {
     /// The anchor's checkpoint is of a larger tree, or of another one.
     Behind {
         /// The database's size.
@@ -124,7 +140,7 @@ pub(super) fn check_anchor(
 
 impl Loss {
     /// What an operator reads, and can do.
-    pub(super) fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         match self {
             Self::Behind { size, anchor, forked: false } => format!(
                 "the database holds {size} entries, and this log has signed {}: it is an old backup. Put the newer \
@@ -147,7 +163,7 @@ impl Loss {
     }
 
     /// The same for the log.
-    fn gap(&self, reason: &str) -> Draft {
+    pub(crate) fn gap(&self, reason: &str) -> Draft {
         let (size, anchor) = match self {
             Self::Behind { size, anchor, .. } => (size, anchor.to_string()),
             Self::NoAnchor { size } => (size, String::new()),
@@ -165,7 +181,7 @@ impl Loss {
 }
 
 /// The first entry: whose log this is, and under which key.
-fn genesis(origin: &Origin, verifier: &VerifierKey) -> Draft {
+pub(crate) fn genesis(origin: &Origin, verifier: &VerifierKey) -> Draft {
     Draft {
         kind: Kind::Genesis,
         subject: None,

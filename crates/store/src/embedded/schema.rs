@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::StoreError;
 
 /// Migrations in order; the schema's version is how many were applied. None is ever edited.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 -- The log. `kind`, `subject` and `time` repeat what the leaf says.
@@ -112,6 +112,22 @@ CREATE TABLE claim (
     expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX claim_by_end ON claim (expires);
+";
+
+const V2: &str = "
+-- Changes of the log's key: the old key's last checkpoint, whose last leaf is the entry.
+CREATE TABLE rotation (
+    entry INTEGER PRIMARY KEY REFERENCES entry (idx),
+    note  TEXT NOT NULL
+) STRICT;
+
+-- What was pruned for its age. A leaf that was dropped is empty in `entry`, and has no subject and no fields.
+CREATE TABLE pruning (
+    entry  INTEGER PRIMARY KEY REFERENCES entry (idx),
+    first  INTEGER NOT NULL,
+    below  INTEGER NOT NULL,
+    leaves INTEGER NOT NULL
+) STRICT;
 ";
 
 /// How long a statement waits for another connection's lock. Only schema changes and truncations of the

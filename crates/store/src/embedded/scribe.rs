@@ -23,7 +23,8 @@ use super::anchor::{Anchor, SYNC_EVERY};
 use super::batch::Batch;
 use super::log::{self, HeadRow, LogState};
 use super::writer::{Job, job};
-use super::{Shared, vault};
+use super::{Shared, rotations, vault};
+use crate::keys::Keys;
 use crate::{StoreError, Wake};
 
 /// So many failures in a row stop the log.
@@ -81,6 +82,8 @@ struct News {
     directory: Arc<Directory>,
     wakes: Vec<Wake>,
     erased: bool,
+    /// The key that signs from here on, and the entry that says so.
+    successor: Option<(u64, Box<dyn NoteSigner>)>,
 }
 
 /// At which side of the signature a commit failed.
@@ -152,7 +155,7 @@ impl Scribe {
             let ran = self.in_savepoint(&mut batch, job.as_mut());
             jobs.push(job);
             ran?;
-            if batch.bytes > BATCH_BYTES {
+            if batch.bytes > BATCH_BYTES || batch.successor.is_some() {
                 break;
             }
         }
@@ -173,28 +176,33 @@ impl Scribe {
 
     /// Brings the new leaves under a signed checkpoint and commits.
     fn seal(&self, batch: Batch<'_>) -> Result<News, Trouble> {
-        let mut news = News {
-            log: None,
-            directory: Arc::clone(&batch.directory),
-            wakes: batch.wakes.clone(),
-            erased: batch.erased,
-        };
-        if batch.leaves.is_empty() {
+        if !batch.leaves.is_empty() {
+            batch.reread()?;
+        }
+        let Batch { now, directory, wakes, leaves, erased, successor, .. } = batch;
+        let mut news = News { log: None, directory, wakes, erased, successor };
+        if leaves.is_empty() {
             self.run("COMMIT")?;
             return Ok(news);
         }
-        batch.reread()?;
-        let frontier = self.log.grow(&self.connection, &batch.leaves)?;
+        let frontier = self.log.grow(&self.connection, &leaves)?;
         self.connection.cache_flush().map_err(StoreError::from)?;
         let signed = log::sign(&self.shared.origin, &frontier, self.signer.as_ref())?;
         let head = HeadRow {
             size: frontier.size(),
             root: frontier.root(),
-            time: batch.now,
+            time: now,
             note: signed.note().to_string(),
         };
-        news.log = Some(LogState { frontier, time: batch.now, note: head.note.clone() });
-        match head.save(&self.connection).and_then(|()| self.run("COMMIT")) {
+        news.log = Some(LogState { frontier, time: now, note: head.note.clone() });
+        let save = || {
+            if let Some((entry, _)) = &news.successor {
+                rotations::save(&self.connection, *entry, &head.note)?;
+            }
+            head.save(&self.connection)?;
+            self.run("COMMIT")
+        };
+        match save() {
             Ok(()) => Ok(news),
             Err(error) => Err(Trouble::Behind(error, Box::new(news))),
         }
@@ -208,6 +216,12 @@ impl Scribe {
             self.shared.set_head(log.head());
             self.log = log;
             self.check_anchor(kept);
+        }
+        if let Some((entry, signer)) = news.successor {
+            let mut keys = Keys::clone(&self.shared.keys());
+            keys.rotate(entry, signer.verifier().clone());
+            self.shared.set_keys(keys);
+            self.signer = signer;
         }
         self.shared.set_directory(news.directory);
         for wake in news.wakes {

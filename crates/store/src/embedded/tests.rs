@@ -2,6 +2,7 @@
 
 mod place;
 
+mod ages;
 mod conforms;
 mod corruption;
 mod files;

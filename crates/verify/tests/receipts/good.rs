@@ -121,7 +121,7 @@ fn a_payload_may_be_withheld_field_by_field() {
 fn only_what_is_needed_needs_to_be_told() {
     let mut scene = ran();
     // Names, and entries that are no part of the case.
-    scene.told.retain(|at| ![1, 2, 3, 6].contains(at));
+    scene.told.retain(|at| ![1, 2, 3, 6].map(|n| BASE + n).contains(at));
     valid(&scene);
     scene.told.insert(0, 0);
     valid(&scene);
@@ -162,4 +162,29 @@ fn white_space_in_the_file_means_nothing() {
     let value = domain::canonical::read_value(&bytes).unwrap();
     let pretty = serde_json::to_vec_pretty(&value).unwrap();
     assert_eq!(verify::verify_receipt(&pretty, &trust()), verify::verify_receipt(&bytes, &trust()));
+}
+
+/// **Authority**, "break-glass": whoever reads the receipt is told first.
+#[test]
+fn broken_glass_is_told_before_all_else() {
+    let mut asked = requirement(&[(2, "dba")]);
+    let glass = domain::requirement::Quorum::break_glass("oncall".parse().unwrap());
+    asked.holds[0].any_of.push(glass);
+    let mut scene = Scene::staffed(draft(1, "prod"), asked);
+    scene.join(ALICE, "oncall");
+    scene.request();
+    let breaks = |s: &mut domain::statement::Statement| {
+        (s.group, s.break_glass) = (Some("oncall".parse().unwrap()), true);
+        s.note = Some("the disk is full".to_owned());
+    };
+    scene.review_with(ALICE, Verdict::Approve, breaks, &Hand::of(ALICE));
+    scene.redeem(&[ALICE]);
+    scene.finish();
+    let report = verified(&scene.receipt());
+    assert_eq!(report.verdict, verify::Verdict::Valid, "{report}");
+    let text = report.render();
+    let (banner, action) = (text.find("*** BREAK-GLASS. Alice").unwrap(), text.find("Action ").unwrap());
+    assert!(banner < action, "{text}");
+    assert!(text.contains("2 of dba or 1 of oncall, by break-glass"), "{text}");
+    assert!(text.contains("for oncall, BREAKING GLASS, counted\n  | the disk is full"), "{text}");
 }

@@ -108,7 +108,7 @@ fn whose_key_signed() {
     let mut statement = scene.statement(ALICE, Verdict::Approve);
     statement.nonce = Blob(vec![9; 32]);
     let mut review = Hand::of(BOB).sign(&statement.write().unwrap());
-    let domain::review::Proof::Passkey(proof) = &mut review.proof;
+    let domain::review::Proof::Passkey(proof) = &mut review.proof else { panic!("no passkey's") };
     proof.credential_id = credential(ALICE);
     scene.event(&Event::Reviewed { review });
     invalid(&scene, "is not by this key");

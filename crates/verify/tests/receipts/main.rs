@@ -8,4 +8,5 @@ mod lies;
 mod missing;
 mod tampered;
 mod bytes;
+#[allow(dead_code, reason = "the bundles' tests use more of it")]
 mod scene;

@@ -20,7 +20,7 @@ fn found(receipt: &Receipt, verdict: &str, why: &str) -> verify::Report {
     report
 }
 
-/// Entries of [`ran`]: 1 Sam, 2 the agent, 3 to 5 Alice (person, key, group), 6 to 8 Bob, 10 the request, 11 Bob's
+/// Entries of [`ran`], behind those of [`BASE`]: 1 Sam, 2 the agent, 3 to 5 Alice (person, key, group), 6 to 8 Bob, 10 the request, 11 Bob's
 /// question, 12 its answer, 13 Alice's approval, 15 Bob's, 16 the run, 17 its outcome.
 fn without(index: u64) -> Receipt {
     let mut receipt = ran().receipt();
@@ -40,43 +40,50 @@ fn withheld(index: u64, which: usize) -> Receipt {
 
 #[test]
 fn an_entry_is_left_out() {
-    for index in [1, 2, 3, 6] {
+    for index in [1, 2, 3, 6].map(|at| AT + at) {
         assert_eq!(verified(&without(index)).verdict, verify::Verdict::Valid, "a name is not needed");
     }
     for (index, who) in [(4, ALICE), (7, BOB)] {
-        let report =
-            found(&without(index), "indeterminate", &format!("no entry enrols the key of {}", person(who)));
+        let report = found(
+            &without(AT + index),
+            "indeterminate",
+            &format!("no entry enrols the key of {}", person(who)),
+        );
         let reviews = report.summary.as_ref().unwrap().reviews.iter();
         assert!(reviews.filter(|review| review.person == person(who)).all(|review| review.key.is_none()));
         assert!(report.render().contains("UNCHECKED"));
     }
     for (index, who) in [(5, ALICE), (8, BOB)] {
-        found(&without(index), "indeterminate", &format!("whether {} stood in the group `dba`", person(who)));
+        found(
+            &without(AT + index),
+            "indeterminate",
+            &format!("whether {} stood in the group `dba`", person(who)),
+        );
     }
-    found(&without(10), "invalid", "the request that it follows on is missing");
-    found(&without(11), "invalid", "no such open question");
-    found(&without(12), "invalid", "is pending already");
-    found(&without(13), "invalid", "is pending already");
-    found(&without(15), "invalid", "is pending already");
-    found(&without(16), "invalid", "is approved already");
+    found(&without(AT + 10), "invalid", "the request that it follows on is missing");
+    found(&without(AT + 11), "invalid", "no such open question");
+    found(&without(AT + 12), "invalid", "is pending already");
+    found(&without(AT + 13), "invalid", "is pending already");
+    found(&without(AT + 15), "invalid", "is pending already");
+    found(&without(AT + 16), "invalid", "is approved already");
     // Nothing shows that there was more: an auditor asks the log.
-    let report = verified(&without(17));
+    let report = verified(&without(AT + 17));
     assert_eq!((report.verdict, report.summary.unwrap().state), (verify::Verdict::Valid, State::Executing));
 }
 
 #[test]
 fn an_entry_is_withheld() {
-    for index in [1, 2, 3, 6] {
+    for index in [1, 2, 3, 6].map(|at| AT + at) {
         assert_eq!(verified(&withheld(index, 0)).verdict, verify::Verdict::Valid);
     }
-    for index in [4, 5, 7, 8] {
+    for index in [4, 5, 7, 8].map(|at| AT + at) {
         found(&withheld(index, 0), "indeterminate", "no entry");
     }
     for which in [0, 1] {
-        let report = found(&withheld(10, which), "indeterminate", "nobody can say what was asked");
+        let report = found(&withheld(AT + 10, which), "indeterminate", "nobody can say what was asked");
         assert!(report.summary.is_none());
     }
-    for index in [11, 12, 13, 15, 16, 17] {
+    for index in [11, 12, 13, 15, 16, 17].map(|at| AT + at) {
         let why = format!("entry {index}, an event of the case, is withheld");
         let report = found(&withheld(index, 0), "indeterminate", &why);
         let summary = report.summary.unwrap();
@@ -87,7 +94,7 @@ fn an_entry_is_withheld() {
 #[test]
 fn everything_is_left_out() {
     let mut receipt = ran().receipt();
-    receipt.entries.retain(|entry| entry.index < 10);
+    receipt.entries.retain(|entry| entry.index < AT + 10);
     found(&receipt, "invalid", "the request is missing");
     receipt.entries.clear();
     found(&receipt, "invalid", "it has no entries");
@@ -127,7 +134,7 @@ fn an_unchecked_signature_is_never_enough_for_valid() {
     scene.request();
     let statement = scene.statement(ALICE, Verdict::Approve);
     let mut review = Hand::of(ALICE).sign(&statement.write().unwrap());
-    let domain::review::Proof::Passkey(proof) = &mut review.proof;
+    let domain::review::Proof::Passkey(proof) = &mut review.proof else { panic!("no passkey's") };
     proof.signature = Blob(Vec::new());
     scene.event(&domain::event::Event::Reviewed { review });
     scene.redeem(&[ALICE]);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use audit::{Checkpoint, Ed25519Signer, Hash, NoteSigner as _, leaf_hash, node_hash};
+use audit::{Checkpoint, Ed25519Signer, Hash, NoteSigner as _, SignedCheckpoint, leaf_hash, node_hash};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::action::{Action, Draft, Level, Point, Resource, Target};
@@ -17,7 +17,7 @@ use domain::event::Event;
 use domain::id::{ActionId, AgentId, GrantId, Origin, PersonId, QuestionId};
 use domain::outcome::{Ending, Outcome, Witnessed};
 use domain::principal::{Chain, Principal};
-use domain::receipt::{Entry, Receipt};
+use domain::receipt::{Entry, KeyPayload, Receipt};
 use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
 use domain::review::{PasskeyProof, Proof, SignedReview};
 use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
@@ -32,6 +32,13 @@ pub(crate) const ORIGIN: &str = "countersign.example/log";
 pub(crate) const RP_ID: &str = "countersign.example";
 pub(crate) const WEB: &str = "https://countersign.example";
 
+/// The administrator, with whom a staffed log begins.
+pub(crate) const ADA: u8 = 9;
+/// How many entries of a staffed log stand behind its genesis before Sam: Ada, her group and her bootstrap key, and
+/// the cases in which she signed for Alice's key and for Bob's.
+pub(crate) const BASE: usize = 9;
+/// The same, as an index.
+pub(crate) const AT: u64 = BASE as u64;
 /// The agent's sponsor.
 pub(crate) const SAM: u8 = 0;
 pub(crate) const ALICE: u8 = 1;
@@ -81,7 +88,7 @@ pub(crate) fn requirement(holds: &[(u8, &str)]) -> Requirement {
             .map(|(count, group)| Hold {
                 rule: "destroy-needs-a-dba".parse().unwrap(),
                 why: "what is purged is gone".to_owned(),
-                any_of: vec![Quorum { group: group.parse().unwrap(), count: *count }],
+                any_of: vec![Quorum { group: group.parse().unwrap(), count: *count, break_glass: false }],
             })
             .collect(),
         ttl: Span::from_seconds(1_800),
@@ -162,6 +169,14 @@ impl Hand {
     }
 
     pub(crate) fn sign(&self, statement: &[u8]) -> SignedReview {
+        self.sign_with(statement, |message| {
+            let signature: DerSignature = passkey(self.key).sign(message);
+            signature.as_bytes().to_vec()
+        })
+    }
+
+    /// Signs with an authenticator that makes these signatures.
+    pub(crate) fn sign_with(&self, statement: &[u8], make: impl Fn(&[u8]) -> Vec<u8>) -> SignedReview {
         let signed = self.instead.as_deref().unwrap_or(statement);
         let challenge =
             Sha256::new().chain_update(b"countersign/approval-statement/v1\n").chain_update(signed);
@@ -171,14 +186,14 @@ impl Hand {
             format!(r#"{{"type":"{kind}","challenge":"{challenge}","origin":"{web}","crossOrigin":false}}"#);
         let data = [Sha256::digest(self.rp_id).as_slice(), &[self.flags, 0, 0, 0, 9]].concat();
         let hash = Sha256::digest(client.as_bytes());
-        let signature: DerSignature = passkey(self.key).sign(&[data.as_slice(), hash.as_slice()].concat());
+        let signature = make(&[data.as_slice(), hash.as_slice()].concat());
         SignedReview {
             statement: Blob(statement.to_vec()),
             proof: Proof::Passkey(PasskeyProof {
                 credential_id: credential(self.key),
                 client_data_json: Blob(client.into_bytes()),
                 authenticator_data: Blob(data),
-                signature: Blob(signature.as_bytes().to_vec()),
+                signature: Blob(signature),
             }),
         }
     }
@@ -194,6 +209,32 @@ pub(crate) struct Scene {
     pub(crate) seconds: u64,
     salt: u8,
     nonce: u8,
+    /// Whether somebody has a key, so that the next one is signed for.
+    peopled: bool,
+    /// Approvals under which keys may be enrolled, by whose key.
+    vouched: BTreeMap<u8, ActionId>,
+    /// The payloads of the cases in which keys were signed for, by their requests' places.
+    pub(crate) keys: BTreeMap<usize, Vec<Disclosure>>,
+}
+
+/// What a case in which a key is signed for tells, true or not.
+pub(crate) struct Countersign {
+    pub(crate) by: u8,
+    pub(crate) group: &'static str,
+    /// Who proposes it.
+    pub(crate) caller: u8,
+    pub(crate) separation: Separation,
+    pub(crate) verb: &'static str,
+    /// The last of its entries: 1 the request, 2 the review, 3 the execution, 4 the outcome.
+    pub(crate) until: u8,
+}
+
+impl Countersign {
+    /// As it should be.
+    pub(crate) fn of(caller: u8) -> Self {
+        let separation = Separation::Full;
+        Self { by: ADA, group: "admins", caller, separation, verb: "config.key", until: 3 }
+    }
 }
 
 impl Scene {
@@ -201,15 +242,29 @@ impl Scene {
     pub(crate) fn of(draft: Draft, requirement: Requirement) -> Self {
         let action = Action::seal(draft).unwrap();
         let standing = evaluation(&action, Decision::NeedsReview(requirement));
-        let mut scene =
-            Self { action, standing, log: Vec::new(), told: Vec::new(), seconds: 0, salt: 0, nonce: 0 };
+        let mut scene = Self {
+            action,
+            standing,
+            log: Vec::new(),
+            told: Vec::new(),
+            seconds: 0,
+            salt: 0,
+            nonce: 0,
+            peopled: false,
+            vouched: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        };
         scene.untold(Kind::Genesis);
         scene
     }
 
-    /// Sam's agent, Alice and Bob with a key each, both in `dba`.
+    /// Ada, who administers; Sam's agent, Alice and Bob with a key each, both in `dba`.
     pub(crate) fn staffed(draft: Draft, requirement: Requirement) -> Self {
-        let mut scene = Self::of(draft, requirement);
+        let mut scene = Self::administered(draft, requirement);
+        for n in [ALICE, BOB] {
+            let id = scene.countersign(&Countersign::of(n), &enrolled(n, "blue key"));
+            scene.vouched.insert(n, id);
+        }
         scene.change(DirectoryEvent::PersonAdded { id: person(SAM), name: "Sam Sponsor".to_owned() });
         let (id, name) = (agent(), "janitor".to_owned());
         scene.change(DirectoryEvent::AgentAdded { id, name, sponsor: person(SAM), key: Blob(vec![7; 32]) });
@@ -219,6 +274,91 @@ impl Scene {
         scene
     }
 
+    /// Ada, with the bootstrap key, and nobody else.
+    pub(crate) fn administered(draft: Draft, requirement: Requirement) -> Self {
+        let mut scene = Self::of(draft, requirement);
+        scene.change(DirectoryEvent::PersonAdded { id: person(ADA), name: "Ada Admin".to_owned() });
+        scene.join(ADA, "admins");
+        scene.enrol(ADA);
+        scene
+    }
+
+    /// A case in which a key is signed for, or another change.
+    pub(crate) fn countersign(&mut self, case: &Countersign, change: &DirectoryEvent) -> ActionId {
+        let payload = Fields::new(vec![Field::new(
+            domain::directory::CHANGE_PATH,
+            [3; 32],
+            canonical::write(change).unwrap(),
+        )]);
+        let payload = payload.unwrap();
+        let n = u8::try_from(self.keys.len()).unwrap();
+        let draft = Draft {
+            point: Point::Config,
+            chain: Chain::person(person(case.caller)),
+            verb: case.verb.parse().unwrap(),
+            resource: Resource {
+                name: change.subject(),
+                environment: "control".parse().unwrap(),
+                labels: BTreeMap::new(),
+            },
+            credential: None,
+            reason: None,
+            payload: payload.root().unwrap(),
+            ..draft(100 + n, "control")
+        };
+        let held = (self.action.clone(), self.standing.clone());
+        let requirement = Requirement { separation: case.separation, ..requirement(&[(1, case.group)]) };
+        self.another(draft, requirement);
+        let request = self.request();
+        self.keys.insert(request, payload.into_vec().into_iter().map(Disclosure::Open).collect());
+        if case.until > 1 {
+            let group = |s: &mut Statement| s.group = Some(case.group.parse().unwrap());
+            self.review_with(case.by, Verdict::Approve, group, &Hand::of(case.by));
+        }
+        if case.until > 2 {
+            self.redeem(&[case.by]);
+        }
+        if case.until > 3 {
+            self.finish();
+        }
+        let id = self.action.id();
+        (self.action, self.standing) = held;
+        id
+    }
+
+    /// The payload of the request at this place, open.
+    pub(crate) fn payload_of(&self, at: usize) -> Vec<Disclosure> {
+        self.keys.get(&at).cloned().unwrap_or_else(open_payload)
+    }
+
+    /// Goes on with another action, which would be held for these people.
+    pub(crate) fn another(&mut self, draft: Draft, requirement: Requirement) {
+        self.action = Action::seal(draft).unwrap();
+        self.standing = evaluation(&self.action, Decision::NeedsReview(requirement));
+    }
+
+    /// The hashes of the first so many leaves.
+    pub(crate) fn hashes(&self, size: usize) -> Vec<Hash> {
+        self.log[..size].iter().map(|(leaf, _)| leaf_hash(leaf)).collect()
+    }
+
+    /// The checkpoint of the first so many entries.
+    pub(crate) fn checkpoint(&self, size: usize, key: &Ed25519Signer) -> SignedCheckpoint {
+        let name = key.verifier().name().as_str();
+        let checkpoint = Checkpoint::new(name, size as u64, root(&self.hashes(size)), Vec::new()).unwrap();
+        checkpoint.sign(&[key]).unwrap()
+    }
+
+    /// An entry with its proof in the tree of the first so many, and all its fields open.
+    pub(crate) fn entry(&self, at: usize, size: usize) -> Entry {
+        Entry {
+            index: at as u64,
+            leaf: Blob(self.log[at].0.clone()),
+            proof: blobs(&proof(at, &self.hashes(size))),
+            fields: self.log[at].1.as_slice().iter().cloned().map(Disclosure::Open).collect(),
+        }
+    }
+
     pub(crate) fn hire(&mut self, n: u8, name: &str) {
         self.change(DirectoryEvent::PersonAdded { id: person(n), name: name.to_owned() });
         self.enrol(n);
@@ -226,7 +366,19 @@ impl Scene {
     }
 
     pub(crate) fn enrol(&mut self, n: u8) -> usize {
-        self.change(DirectoryEvent::KeyEnrolled { person: person(n), key: enrolment(n, "blue key") })
+        self.enrol_key(n, enrolled(n, "blue key"))
+    }
+
+    /// Enrols a key as it should be: the first one by nobody, any other signed for by Ada.
+    pub(crate) fn enrol_key(&mut self, n: u8, event: DirectoryEvent) -> usize {
+        if !self.peopled {
+            return self.change_under(event, None, None);
+        }
+        let id = match self.vouched.remove(&n) {
+            Some(id) => id,
+            None => self.countersign(&Countersign::of(n), &event),
+        };
+        self.change_under(event, Some(person(n)), Some(id))
     }
 
     pub(crate) fn join(&mut self, n: u8, group: &str) -> usize {
@@ -238,7 +390,18 @@ impl Scene {
     }
 
     pub(crate) fn change(&mut self, event: DirectoryEvent) -> usize {
-        let change = Change { event, by: Some(Principal::Person(person(9))), approval: None };
+        self.change_under(event, Some(person(ADA)), None)
+    }
+
+    pub(crate) fn change_under(
+        &mut self,
+        event: DirectoryEvent,
+        by: Option<PersonId>,
+        approval: Option<ActionId>,
+    ) -> usize {
+        self.peopled |=
+            matches!(event, DirectoryEvent::KeyEnrolled { .. } | DirectoryEvent::SshKeyEnrolled { .. });
+        let change = Change { event, by: by.map(Principal::Person), approval };
         self.write(entry::Draft::of_change(&change).unwrap())
     }
 
@@ -256,7 +419,7 @@ impl Scene {
     }
 
     pub(crate) fn statement(&mut self, n: u8, verdict: Verdict) -> Statement {
-        self.nonce += 1;
+        self.nonce = self.nonce.wrapping_add(1);
         Statement {
             v: 1,
             origin: origin(),
@@ -281,6 +444,7 @@ impl Scene {
             nonce: Blob(vec![self.nonce; 32]),
             expires: at(self.seconds + 100),
             displayed: Digest::of(Purpose::Displayed, b"a card"),
+            break_glass: false,
         }
     }
 
@@ -343,7 +507,7 @@ impl Scene {
         self.seconds += 1;
         let salt = &mut self.salt;
         let next = || {
-            *salt += 1;
+            *salt = salt.wrapping_add(1);
             [*salt; 32]
         };
         let sealed = draft.seal(&origin(), at(self.seconds), next).unwrap();
@@ -358,24 +522,34 @@ impl Scene {
     }
 
     pub(crate) fn receipt_signed(&self, key: &Ed25519Signer) -> Receipt {
-        let hashes: Vec<_> = self.log.iter().map(|(leaf, _)| leaf_hash(leaf)).collect();
-        let name = key.verifier().name().as_str();
-        let checkpoint = Checkpoint::new(name, hashes.len() as u64, root(&hashes), Vec::new()).unwrap();
-        let entry = |at: &usize| Entry {
-            index: *at as u64,
-            leaf: Blob(self.log[*at].0.clone()),
-            proof: proof(*at, &hashes).into_iter().map(|hash| Blob(hash.as_bytes().to_vec())).collect(),
-            fields: self.log[*at].1.as_slice().iter().cloned().map(Disclosure::Open).collect(),
-        };
+        let size = self.log.len();
         Receipt {
             v: 1,
             origin: origin(),
             approval: self.action.id(),
-            checkpoint: checkpoint.sign(&[key]).unwrap().note().to_string(),
-            entries: self.told.iter().map(entry).collect(),
-            payload: payload().into_vec().into_iter().map(Disclosure::Open).collect(),
+            checkpoint: self.checkpoint(size, key).note().to_string(),
+            entries: self.told.iter().map(|at| self.entry(*at, size)).collect(),
+            payload: open_payload(),
+            keys: self
+                .keys
+                .iter()
+                .filter(|(at, _)| self.told.contains(at))
+                .map(|(at, payload)| KeyPayload { entry: *at as u64, payload: payload.clone() })
+                .collect(),
         }
     }
+}
+
+pub(crate) fn enrolled(n: u8, label: &str) -> DirectoryEvent {
+    DirectoryEvent::KeyEnrolled { person: person(n), key: enrolment(n, label) }
+}
+
+pub(crate) fn open_payload() -> Vec<Disclosure> {
+    payload().into_vec().into_iter().map(Disclosure::Open).collect()
+}
+
+pub(crate) fn blobs(hashes: &[Hash]) -> Vec<Blob> {
+    hashes.iter().map(|hash| Blob(hash.as_bytes().to_vec())).collect()
 }
 
 /// The usual story: held for two, a question and its answer, two approvals, a run.
@@ -414,7 +588,7 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 }
 
 /// RFC 6962 section 2.1, word for word, so that the proofs are not made by the code that checks them.
-fn root(leaves: &[Hash]) -> Hash {
+pub(crate) fn root(leaves: &[Hash]) -> Hash {
     match leaves {
         [one] => *one,
         _ => {
@@ -433,6 +607,22 @@ fn proof(at: usize, leaves: &[Hash]) -> Vec<Hash> {
         (proof(at, left), root(right))
     } else {
         (proof(at - left.len(), right), root(left))
+    };
+    below.push(beside);
+    below
+}
+
+/// RFC 6962 section 2.1.2: from the tree of the first `old` leaves to the tree of all.
+pub(crate) fn consistency(old: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
+    if old == leaves.len() {
+        return if whole { Vec::new() } else { vec![root(leaves)] };
+    }
+    let middle = split(leaves.len());
+    let (left, right) = leaves.split_at(middle);
+    let (mut below, beside) = if old <= middle {
+        (consistency(old, left, whole), root(right))
+    } else {
+        (consistency(old - middle, right, false), root(left))
     };
     below.push(beside);
     below

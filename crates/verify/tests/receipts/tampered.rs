@@ -28,30 +28,30 @@ fn proofs_and_places() {
     let not_proven = "not proven to be in the log";
     spoilt(
         |r| {
-            let proof = r.entries[0].proof.clone();
-            r.entries[0].proof = r.entries[1].proof.clone();
-            r.entries[1].proof = proof;
+            let proof = r.entries[BASE].proof.clone();
+            r.entries[BASE].proof = r.entries[BASE + 1].proof.clone();
+            r.entries[BASE + 1].proof = proof;
         },
         not_proven,
     );
     spoilt(
         |r| {
-            r.entries[3].proof.pop();
+            r.entries[BASE + 3].proof.pop();
         },
         not_proven,
     );
-    spoilt(|r| r.entries[3].proof.push(Blob(vec![0; 32])), not_proven);
-    spoilt(|r| r.entries[3].proof.reverse(), not_proven);
-    spoilt(|r| r.entries[3].proof[0] = Blob(vec![0; 31]), "its proof");
-    spoilt(|r| r.entries[3].proof.clear(), not_proven);
-    spoilt(|r| r.entries[3].index += 1, not_proven);
-    spoilt(|r| r.entries[3].index = 1 << 40, not_proven);
-    spoilt(|r| r.entries.swap(4, 5), "indices rise");
+    spoilt(|r| r.entries[BASE + 3].proof.push(Blob(vec![0; 32])), not_proven);
+    spoilt(|r| r.entries[BASE + 3].proof.reverse(), not_proven);
+    spoilt(|r| r.entries[BASE + 3].proof[0] = Blob(vec![0; 31]), "its proof");
+    spoilt(|r| r.entries[BASE + 3].proof.clear(), not_proven);
+    spoilt(|r| r.entries[BASE + 3].index += 1, not_proven);
+    spoilt(|r| r.entries[BASE + 3].index = 1 << 40, not_proven);
+    spoilt(|r| r.entries.swap(BASE + 4, BASE + 5), "indices rise");
     spoilt(|r| r.entries.reverse(), "indices rise");
     spoilt(
         |r| {
-            let again = r.entries[9].clone();
-            r.entries.insert(9, again);
+            let again = r.entries[BASE + 9].clone();
+            r.entries.insert(BASE + 9, again);
         },
         "indices rise",
     );
@@ -59,19 +59,22 @@ fn proofs_and_places() {
 
 #[test]
 fn leaves_and_fields() {
-    spoilt(|r| r.entries[9].leaf = r.entries[8].leaf.clone(), "not proven to be in the log");
-    spoilt(|r| r.entries[9].fields = r.entries[7].fields.clone(), "not those that its leaf commits to");
-    spoilt(|r| r.entries[9].fields.clear(), "shows 0 fields where its leaf counts 1");
+    spoilt(|r| r.entries[BASE + 9].leaf = r.entries[BASE + 8].leaf.clone(), "not proven to be in the log");
+    spoilt(
+        |r| r.entries[BASE + 9].fields = r.entries[BASE + 7].fields.clone(),
+        "not those that its leaf commits to",
+    );
+    spoilt(|r| r.entries[BASE + 9].fields.clear(), "shows 0 fields where its leaf counts 1");
     spoilt(
         |r| {
-            let more = r.entries[9].fields[0].clone();
-            r.entries[9].fields.push(more);
+            let more = r.entries[BASE + 9].fields[0].clone();
+            r.entries[BASE + 9].fields.push(more);
         },
         "shows 2 fields where its leaf counts 1",
     );
-    spoilt(|r| r.entries[8].fields.reverse(), "field");
+    spoilt(|r| r.entries[BASE + 8].fields.reverse(), "field");
     let value = |r: &mut Receipt, change: fn(&mut Field)| {
-        let Disclosure::Open(field) = &mut r.entries[9].fields[0] else { panic!("open") };
+        let Disclosure::Open(field) = &mut r.entries[BASE + 9].fields[0] else { panic!("open") };
         change(field);
     };
     spoilt(|r| value(r, |field| field.value.0.push(b' ')), "not those that its leaf commits to");
@@ -111,18 +114,15 @@ fn checkpoints_and_origins() {
     let bytes = domain::canonical::write(&scene.receipt()).unwrap();
     let report = verify::verify_receipt(&bytes, &other);
     assert_eq!(report.verdict, verify::Verdict::Invalid);
-    assert!(report.reasons[0].contains("the receipt is of the log"), "{report}");
-    spoilt(
-        |r| r.origin = "other.example/log".parse().unwrap(),
-        "the receipt is of the log `other.example/log`",
-    );
-    spoilt(|r| r.checkpoint = r.checkpoint.replacen("19\n", "18\n", 1), "does not verify");
+    assert!(report.reasons[0].contains("it is of the log"), "{report}");
+    spoilt(|r| r.origin = "other.example/log".parse().unwrap(), "it is of the log `other.example/log`");
+    spoilt(|r| r.checkpoint = r.checkpoint.replacen("28\n", "27\n", 1), "does not verify");
     spoilt(|r| r.checkpoint.push_str("more"), "the checkpoint");
     spoilt(|r| r.checkpoint.clear(), "the checkpoint");
     // The checkpoint of an earlier, smaller tree, honestly signed.
     let mut earlier = ran();
-    earlier.log.truncate(12);
-    earlier.told.retain(|at| *at < 12);
+    earlier.log.truncate(BASE + 12);
+    earlier.told.retain(|at| *at < BASE + 12);
     spoilt(|r| r.checkpoint = earlier.receipt().checkpoint, "not proven to be in the log");
     // The trusted key, under the trusted name, signed a checkpoint whose origin line is another's.
     let name = |line: &str| {

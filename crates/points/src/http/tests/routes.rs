@@ -297,3 +297,25 @@ fn a_credential_stands_in_its_header_and_does_not_print() {
         assert!(error.contains("`s`: its value is empty or cannot stand"), "{error}");
     }
 }
+
+/// Rules of masking are a part of the route: checked with it, and kept as they were written.
+#[test]
+fn rules_of_masking_are_checked_with_their_route() {
+    let more = "[mask]\nnames = [\"customer_name\"]\npaths = [\"/items/*/price\"]\noff = [\"email\"]\nreveal = \"dba\"\n\
+                patterns = [{ name = \"case\", regex = 'CASE-\\d+' }]";
+    let standing = route(more);
+    let document = standing.to_document().unwrap();
+    assert!(document.contains(r#""mask":{"names":["customer_name"],"off":["email"]"#), "{document}");
+    assert_eq!(Route::parse_json(&document).unwrap(), standing);
+    assert!(!route("").to_document().unwrap().contains("mask"), "a route without rules stays as it was");
+    for (bad, why) in [
+        ("[mask]\nnmaes = []", "unknown field"),
+        ("[mask]\npaths = [\"price\"]", "no JSON pointer"),
+        ("[mask]\npatterns = [{ name = \"x\", regex = \"(\" }]", "the pattern `x` cannot be used"),
+        ("[mask]\nreveal = \"No Such Group!\"", "`reviewers`, `admins` or the name of a group"),
+        ("[mask]\noff = [\"mails\"]", "unknown variant"),
+    ] {
+        let error = Route::parse_toml(&route_text("r", bad)).unwrap_err().to_string();
+        assert!(error.contains(why), "{bad}: {error}");
+    }
+}

@@ -61,7 +61,7 @@ async fn a_newer_schema_is_refused() {
     let place = Place::new();
     drop(place.open_store());
     let connection = rusqlite::Connection::open(place.path()).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let refused = place.try_open().unwrap_err();
     assert!(matches!(refused, StoreError::LogStopped(_)), "{refused:?}");

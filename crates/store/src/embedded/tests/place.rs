@@ -98,6 +98,11 @@ impl Deployment for Place {
         Arc::new(EmbeddedStore::open(self.config_at(&path, &anchor)).unwrap())
     }
 
+    async fn open_with(&self, key: Ed25519Signer) -> Result<Arc<dyn Store>, StoreError> {
+        let config = EmbeddedConfig { signer: Box::new(key), ..self.config() };
+        Ok(Arc::new(EmbeddedStore::open(config)?))
+    }
+
     fn clock(&self) -> &ManualClock {
         &self.clock
     }

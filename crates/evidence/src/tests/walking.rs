@@ -1,0 +1,127 @@
+use domain::outcome::Witnessed;
+use serde_json::json;
+
+use super::house::{House, finished, id, permit};
+use crate::event::{Place, TrailEvent, event_id};
+
+fn kinds(events: &[TrailEvent]) -> Vec<&str> {
+    events.iter().map(|event| event.kind.as_str()).collect()
+}
+
+async fn usual() -> House {
+    let house = House::new();
+    house.gap("one").await;
+    house.segment(&[permit(20), permit(21), finished(20), finished(21), finished(99)]).await;
+    house.gap("two").await;
+    house
+}
+
+#[tokio::test]
+async fn entries_and_lines_are_told_in_their_order() {
+    let house = usual().await;
+    let events = house.all(Place::default(), 3).await;
+    let lines =
+        ["activity.permit", "activity.permit", "activity.outcome", "activity.outcome", "activity.outcome"];
+    assert_eq!(kinds(&events), [&["genesis", "gap", "activity"][..], &lines, &["gap"]].concat());
+    // An outcome is told with what its permit said, and one whose permit is nowhere is told all the same.
+    assert_eq!(events[5].resource.as_deref(), Some("queues/20"));
+    assert_eq!(events[5].verb.as_deref(), Some("http.get"));
+    assert!(events[7].resource.is_none() && events[7].approval == Some(id(99).to_string()));
+    let log = events[4].log.unwrap();
+    assert_eq!((log.index, log.line, log.size), (2, Some(2), 4));
+    assert_eq!(log.leaf, events[2].log.unwrap().leaf, "a line stands under its segment's leaf");
+    assert!(
+        events
+            .iter()
+            .all(|event| event.id
+                == event_id(&event.origin, event.log.unwrap().index, event.log.unwrap().line))
+    );
+}
+
+#[tokio::test]
+async fn the_way_goes_on_from_every_place_as_it_began() {
+    let house = usual().await;
+    let whole = house.all(Place::default(), 100).await;
+    for page in [1, 2, 5, 6, 100] {
+        let mut walk = house.walk(Place::default());
+        let (mut told, mut seen) = (Vec::new(), 0);
+        loop {
+            let next = walk.next(page, None).await.unwrap();
+            if next.is_empty() {
+                break;
+            }
+            for one in next {
+                told.push(one.event);
+                seen += 1;
+                assert_eq!(house.all(one.next, page).await, whole[seen..], "from {} on", one.next);
+            }
+        }
+        assert_eq!(told, whole, "in pages of {page}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_altered_segment_nothing_is_told_but_that() {
+    let house = House::new();
+    let file = house.segment(&[permit(20), permit(21)]).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("queues/21", "queues/22")).unwrap();
+    assert_eq!(kinds(&house.all(Place::entry(1), 10).await), ["activity", "activity.altered"]);
+    std::fs::write(&file, text.lines().next().unwrap()).unwrap();
+    assert_eq!(kinds(&house.all(Place::entry(1), 10).await), ["activity", "activity.altered"]);
+    std::fs::remove_file(&file).unwrap();
+    house.gap("after").await;
+    assert_eq!(kinds(&house.all(Place::entry(1), 10).await), ["activity", "activity.missing", "gap"]);
+}
+
+#[tokio::test]
+async fn a_report_is_told_as_reported_and_a_line_that_does_not_read_as_such() {
+    let house = House::new();
+    let caller = permit(1)["caller"].clone();
+    let report = json!({
+        "v": 1, "id": id(30), "time": 1, "effect": "reported", "caller": caller, "behind": [],
+        "event": {
+            "form": "otlp", "kind": "gen_ai.choice", "source": "bot", "event": null, "subject": "gpt-x",
+            "occurred": 5, "severity": null, "trace": null, "attributes": { "gen_ai.usage.input_tokens": 12 },
+            "data": { "text": "hello" },
+        },
+    });
+    let mut liar = report.clone();
+    liar["event"]["witnessed"] = "observed".into();
+    house.segment(&[report, liar, json!({ "effect": "permit" })]).await;
+    let events = house.all(Place::entry(1), 10).await;
+    assert_eq!(kinds(&events)[1..], ["activity.reported", "activity.unreadable", "activity.unreadable"]);
+    assert_eq!(events[1].witnessed, Witnessed::Reported);
+    assert_eq!(events[1].verb.as_deref(), Some("model.call"));
+    assert!(events[1].who.agent.is_some());
+}
+
+#[tokio::test]
+async fn a_secret_in_an_agents_words_is_masked_on_its_way_out() {
+    let house = House::new();
+    let mut line = permit(20);
+    line["reason"] = "use the key AKIAIOSFODNN7EXAMPLE for it".into();
+    line["resource"]["name"] = "users/ada@corp.example.com".into();
+    house.segment(&[line]).await;
+    let event = house.all(Place { index: 1, line: 1 }, 10).await.remove(0);
+    let reason = event.reason.unwrap().untrusted;
+    assert!(reason.starts_with("use the ") && !reason.contains("AKIAIOSFODNN7"), "{reason}");
+    assert!(!event.resource.as_deref().unwrap().contains("ada@corp"), "{:?}", event.resource);
+}
+
+#[tokio::test]
+async fn a_place_beyond_the_log_is_an_error_and_never_the_end() {
+    let house = House::new();
+    assert!(house.walk(Place::entry(9)).next(1, None).await.is_err());
+    assert!(house.walk(Place::entry(1)).next(1, None).await.unwrap().is_empty());
+}
+
+#[test]
+fn places_are_read_as_they_are_written() {
+    for text in ["0", "17", "17.3"] {
+        assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+    }
+    for text in ["", "-1", "1.", ".1", "1.2.3", "+1", "9007199254740993", "99999999999999999999", "x"] {
+        assert!(text.parse::<Place>().is_err(), "{text}");
+    }
+}

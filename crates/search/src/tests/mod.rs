@@ -1,0 +1,5 @@
+mod arbitrary;
+mod finding;
+mod following;
+mod language;
+mod reconciling;
