@@ -65,7 +65,7 @@ pub(crate) const DENIED: &str = r#"
 
 /// Who the usual people are: Ada administers and sponsors `bot`; Bob, Cyd and Eve are `dba`, Eve `ops` too; Dan
 /// administers; Fay is `dev` and sponsors `other`.
-const USUAL_PEOPLE: &[(&str, &[&str])] = &[
+pub(crate) const USUAL_PEOPLE: &[(&str, &[&str])] = &[
     ("ada", &["admins", "dba"]),
     ("bob", &["dba"]),
     ("cyd", &["dba"]),
@@ -73,7 +73,7 @@ const USUAL_PEOPLE: &[(&str, &[&str])] = &[
     ("eve", &["dba", "ops"]),
     ("fay", &["dev"]),
 ];
-const USUAL_AGENTS: &[(&str, &str)] = &[("bot", "ada"), ("other", "fay")];
+pub(crate) const USUAL_AGENTS: &[(&str, &str)] = &[("bot", "ada"), ("other", "fay")];
 
 /// A deployment that runs.
 pub(crate) struct House {
@@ -263,7 +263,7 @@ impl House {
         std::iter::once(DirectoryEvent::PersonAdded { id, name: name.to_owned() }).chain(joins).collect()
     }
 
-    fn agents_arrival(&mut self, name: &str, sponsor: &str) -> DirectoryEvent {
+    pub(crate) fn agents_arrival(&mut self, name: &str, sponsor: &str) -> DirectoryEvent {
         let id = self.gateway.new_id(AgentId::new).unwrap();
         self.call(name, Principal::Agent(id));
         let (sponsor, key) = (self.person(sponsor), agent_key(self.names[name].1).public());

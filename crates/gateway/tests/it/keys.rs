@@ -16,7 +16,7 @@ use crate::ssh::SecurityKey;
 const ALONE: &[(&str, &[&str])] = &[("ada", &["admins"])];
 
 /// Somebody comes by Ada's invitation and makes a passkey.
-async fn invited(house: &House, person: PersonId, passkey: &SoftPasskey) -> HeldKey {
+pub(crate) async fn invited(house: &House, person: PersonId, passkey: &SoftPasskey) -> HeldKey {
     let link = house.gateway.invite(&house.human("ada").await, person).await.unwrap();
     let token = link.strip_prefix(&format!("{PUBLIC_URL}/enrol#")).unwrap();
     let options = house.gateway.begin_enrolment(token).await.unwrap();

@@ -34,6 +34,7 @@ mod clocks;
 mod receipts;
 
 mod house;
+mod staffed;
 mod passkey;
 mod ssh;
 mod runner;

@@ -20,6 +20,8 @@ fn verified(bytes: &[u8]) -> Report {
     let trust = Trust {
         rp_id: Some("localhost".to_owned()),
         web_origins: Some(vec!["http://localhost:7676".to_owned()]),
+        // The house's people come with their keys, as in logs from before countersignatures.
+        keys: verify::KeyTrust::Logged,
         ..Trust::in_log(log_key())
     };
     verify_receipt(bytes, &trust)
@@ -36,7 +38,7 @@ pub(crate) async fn shown(house: &House, id: ActionId) -> Summary {
 
 #[tokio::test]
 async fn of_an_action_that_was_approved_and_ran() {
-    let house = House::usual(&held_by("dba:2")).await;
+    let house = House::staffed(&held_by("dba:2")).await;
     let held = house.held(&Call::delete("orders").though_gone()).await;
     let pending = shown(&house, held.id).await;
     assert_eq!(pending.state, State::Pending);
@@ -61,7 +63,7 @@ async fn of_an_action_that_was_approved_and_ran() {
 
 #[tokio::test]
 async fn of_one_that_was_denied_expired_or_taken_back() {
-    let house = House::usual(&held_by("dba:1")).await;
+    let house = House::staffed(&held_by("dba:1")).await;
     let denied = house.held(&Call::delete("denied")).await.id;
     house.deny("bob", denied, "no").await.unwrap();
     assert!(matches!(shown(&house, denied).await.state, State::Denied { by: Some(_), .. }));
@@ -82,7 +84,7 @@ async fn of_one_that_was_denied_expired_or_taken_back() {
 
 #[tokio::test]
 async fn of_one_that_policy_came_to_deny_permit_or_ask_more_for() {
-    let house = House::usual(&held_by("dba:1")).await;
+    let house = House::staffed(&held_by("dba:1")).await;
     let denied = house.held(&Call::delete("denied")).await.id;
     house.apply(DENIED).await;
     house.until(denied, "denied").await;
@@ -106,7 +108,7 @@ async fn of_one_that_policy_came_to_deny_permit_or_ask_more_for() {
 
 #[tokio::test]
 async fn of_a_change_of_configuration_and_of_solo_evaluation() {
-    let house = House::usual(PERMIT).await;
+    let house = House::staffed(PERMIT).await;
     let ada = house.human("ada").await;
     let event = DirectoryEvent::PolicyApplied { text: DENIED.to_owned() };
     let Proposed::Held(held) = house.gateway.propose(&ada, event).await.unwrap() else { panic!("not held") };
@@ -123,7 +125,7 @@ async fn of_a_change_of_configuration_and_of_solo_evaluation() {
 
 #[tokio::test]
 async fn of_an_outcome_that_nobody_knows() {
-    let mut house = House::usual(&held_by("dba:1")).await;
+    let mut house = House::staffed(&held_by("dba:1")).await;
     house.runner.block();
     let held = house.held(&Call::delete("orders").though_gone()).await;
     house.approve("bob", held.id).await.unwrap();
@@ -138,7 +140,7 @@ async fn of_an_outcome_that_nobody_knows() {
 /// **Binding**, "flip each byte": of a receipt. (Every byte is the verifier's own test.)
 #[tokio::test]
 async fn a_receipt_that_was_touched_is_not_valid() {
-    let house = House::usual(&held_by("dba:1")).await;
+    let house = House::staffed(&held_by("dba:1")).await;
     let held = house.held(&Call::delete("orders").though_gone()).await;
     house.approve("bob", held.id).await.unwrap();
     house.until(held.id, "finished").await;
@@ -156,7 +158,7 @@ async fn a_receipt_that_was_touched_is_not_valid() {
 /// A receipt without its payload says nothing of it.
 #[tokio::test]
 async fn a_withheld_payload_is_not_in_the_receipt() {
-    let house = House::usual(&held_by("dba:1")).await;
+    let house = House::staffed(&held_by("dba:1")).await;
     let held = house.held(&Call::delete("orders").with("http.body", "the secret")).await;
     let receipt = house.gateway.receipt(&house.summary(held.id).await, false).await.unwrap();
     assert!(gateway::store::open_fields(&receipt.payload).is_empty());

@@ -7,7 +7,7 @@ use crate::house::{Call, House, eventually, held_by};
 
 /// Approved by Bob for a caller who does not wait; then this happens to Bob.
 async fn lost(how: impl AsyncFn(&House)) -> (House, domain::id::ActionId) {
-    let house = House::usual(&held_by("dba:1")).await;
+    let house = House::staffed(&held_by("dba:1")).await;
     let id = house.approved(&Call::delete("orders")).await;
     how(&house).await;
     house.until(id, "pending").await;
@@ -50,7 +50,7 @@ async fn it_is_the_same_whatever_the_reviewer_lost() {
 
 #[tokio::test]
 async fn a_caller_who_waits_gets_the_answer_of_the_second_reviewer() {
-    let house = House::usual(&held_by("dba:2")).await;
+    let house = House::staffed(&held_by("dba:2")).await;
     let id = house.held(&Call::delete("orders").though_gone()).await.id;
     house.approve("bob", id).await.unwrap();
     house.leave("bob", "dba").await;
@@ -70,7 +70,7 @@ async fn a_caller_who_waits_gets_the_answer_of_the_second_reviewer() {
 
 #[tokio::test]
 async fn who_stands_as_they_stood_is_not_asked_again() {
-    let house = House::usual(&held_by("dba:1")).await;
+    let house = House::staffed(&held_by("dba:1")).await;
     let id = house.approved(&Call::delete("orders")).await;
     // What is changed has nothing to do with Bob.
     house.leave("eve", "ops").await;

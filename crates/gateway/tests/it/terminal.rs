@@ -61,7 +61,8 @@ async fn an_ssh_key_approves_denies_and_asks() {
 
 #[tokio::test]
 async fn its_receipt_verifies_offline_and_an_altered_signature_does_not() {
-    let house = house().await;
+    let house = House::staffed(&held_by("dba:1")).await;
+    house.brings_ssh("bob").await;
     let bob = house.at_cli("bob").await;
     let held = house.held(&Call::delete("orders").though_gone()).await;
     let prepared = prepared(&house, &bob, held.id).await;
