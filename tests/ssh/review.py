@@ -206,7 +206,9 @@ def main():
                       for entry in json.loads(receipt.read_text())["entries"] for field in entry["fields"]
                       if "value" in (field.get("open") or field)]
             events = [json.loads(value) for value in values if value.startswith(b"{")]
-            review = next(event["review"] for event in events if event.get("type") == "reviewed")
+            # The receipt holds the cases too in which an administrator signed for the keys, with a passkey.
+            reviews = [event["review"] for event in events if event.get("type") == "reviewed"]
+            review = next(review for review in reviews if "sshsig" in review["proof"])
             message = b"countersign/approval-statement/v1\n" + unb64(review["statement"])
             lines = base64.encodebytes(unb64(review["proof"]["sshsig"]["signature"])).decode()
             (folder / "signature").write_text(f"-----BEGIN SSH SIGNATURE-----\n{lines}-----END SSH SIGNATURE-----\n")
