@@ -487,6 +487,19 @@ pub struct Receipt {
     pub entries: Vec<ReceiptEntry>,
     /// The payload, each field open or withheld.
     pub payload: Vec<Disclosed>,
+    /// What was signed for each key whose own case is among the entries; absent where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<ReceiptKey>,
+}
+
+/// The payload of a case in which a key was signed for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptKey {
+    /// Where that case's request stands in the log.
+    pub entry: u64,
+    /// Its payload, each field open or withheld.
+    pub payload: Vec<Disclosed>,
 }
 
 /// One entry of a receipt.
