@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::replay::Slot;
 use crate::report::Key;
-use crate::verify::{KeyTrust, Trust};
+use crate::verify::Trust;
 use crate::vouch::{self, Vouch};
 
 /// How many signatures that passed are remembered, so that the check at the run need not compute them anew.
@@ -252,14 +252,12 @@ impl<'a> Known<'a> {
     fn vouched(&self, reviewer: PersonId, enrolled: u64, vouch: &Vouch) -> Result<(), Refusal> {
         match vouch {
             Vouch::Bootstrap | Vouch::Signed { .. } => Ok(()),
-            Vouch::NotShown(_) if self.trust.keys == KeyTrust::Logged => Ok(()),
             Vouch::NotShown(why) => {
                 self.note(format!(
                     "the enrolment of the key of {reviewer} by entry {enrolled} was not shown to be countersigned: {why}"
                 ));
                 Ok(())
             }
-            Vouch::Refused(_) if self.trust.keys == KeyTrust::Logged => Ok(()),
             Vouch::Refused(why) => Err(Refusal::NotActive(format!(
                 "the key of {reviewer}, enrolled by entry {enrolled}, was not countersigned: {why}"
             ))),

@@ -57,4 +57,4 @@ pub use audit::{Policy, PolicyError, VerifierKey};
 pub use bundle::{BundleReport, CaseReport, verify_bundle};
 pub use file::{Verified, verify_file};
 pub use report::{Report, Summary, Verdict};
-pub use verify::{KeyTrust, Trust, verify_receipt};
+pub use verify::{Trust, verify_receipt};

@@ -22,26 +22,13 @@ pub struct Trust {
     pub rp_id: Option<String>,
     /// The web origins at which a passkey may have signed. `None` allows each key the one that its enrolment names.
     pub web_origins: Option<Vec<String>>,
-    /// Which keys may have signed.
-    pub keys: KeyTrust,
-}
-
-/// Which enrolled keys may have signed a review.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum KeyTrust {
-    /// The first administrator's first key, and those over which an administrator signed.
-    #[default]
-    Countersigned,
-    /// Every key that an entry enrols. Logs from before countersignatures need it; who asks for it takes the log's
-    /// word for whose each key is, and the report says for each that nobody countersigned it.
-    Logged,
 }
 
 impl Trust {
     /// Trust in a log's key alone.
     #[must_use]
     pub fn in_log(log: VerifierKey) -> Self {
-        Self { logs: vec![log], witnesses: None, rp_id: None, web_origins: None, keys: KeyTrust::default() }
+        Self { logs: vec![log], witnesses: None, rp_id: None, web_origins: None }
     }
 
     /// Reads a trust file: a C2SP `tlog-policy`, or the log's verifier key alone.
@@ -57,7 +44,7 @@ impl Trust {
     #[must_use]
     pub fn by(policy: Policy) -> Self {
         let logs = policy.logs().iter().filter_map(PolicyLog::key).cloned().collect();
-        Self { logs, witnesses: Some(policy), rp_id: None, web_origins: None, keys: KeyTrust::default() }
+        Self { logs, witnesses: Some(policy), rp_id: None, web_origins: None }
     }
 }
 

@@ -20,8 +20,6 @@ fn verified(bytes: &[u8]) -> Report {
     let trust = Trust {
         rp_id: Some("localhost".to_owned()),
         web_origins: Some(vec!["http://localhost:7676".to_owned()]),
-        // The house's people come with their keys, as in logs from before countersignatures.
-        keys: verify::KeyTrust::Logged,
         ..Trust::in_log(log_key())
     };
     verify_receipt(bytes, &trust)
