@@ -18,7 +18,7 @@ pub enum EvidenceError {
     Segment(String),
     /// What is written is no place in the trail.
     #[error(
-        "`{0}` is no place in the trail; an index, `index.line`, or a time like `2027-01-15T08:00:00Z` is expected"
+        "`{0}` is no place in the trail; an index, `index.line`, a date like `2027-01-15`, or a time like `2027-01-15T08:00:00Z` is expected"
     )]
     Place(String),
     /// There is no such format.
@@ -52,7 +52,7 @@ impl From<EvidenceError> for GatewayError {
             EvidenceError::Place(text) => malformed(
                 "place in the trail",
                 &text,
-                "an index, `index.line`, or a time like `2027-01-15T08:00:00Z` is expected",
+                "an index, `index.line`, a date like `2027-01-15`, or a time like `2027-01-15T08:00:00Z` is expected",
             )
             .into(),
             EvidenceError::Format(name) => {

@@ -8,6 +8,7 @@ pub mod sink;
 pub mod limits;
 
 mod error;
+mod moment;
 mod trail;
 
 #[cfg(test)]

@@ -4,9 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::canonical;
-use domain::entry::Leaf;
-use domain::time::Timestamp;
 use gateway::GatewayError;
 use gateway::ports::{ExportFormat, Pieces, Range, SinkStatus, Told, Trail};
 use store::Store;
@@ -17,6 +14,7 @@ use crate::event::walk::Part;
 use crate::event::{Place, Walk};
 use crate::export::{FORMATS, Format, Ocsf, Shape};
 use crate::limits::{LOOK_EVERY, PAGE, PIECES};
+use crate::moment;
 use crate::sink::Sinks;
 
 /// The trail of one store, with the segments of this gateway.
@@ -50,30 +48,9 @@ impl TrailService {
             return Ok(place);
         }
         let no_place = || EvidenceError::Place(domain::text::cut(text, 64).to_owned());
-        let time: jiff::Timestamp = text.parse().map_err(|_| no_place())?;
-        let micros = u64::try_from(time.as_microsecond()).map_err(|_| no_place())?;
-        Ok(Place::entry(self.first_since(Timestamp::from_micros(micros)).await?))
-    }
-
-    /// The index of the first entry that was committed at a moment or after it: time never falls in the log.
-    async fn first_since(&self, time: Timestamp) -> Result<u64, EvidenceError> {
-        let (mut low, mut high) = (0, self.store.head().await?.size);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let leaf = self.store.leaves(middle, middle + 1).await?.into_iter().next().unwrap_or_default();
-            // What was pruned is older than what stands.
-            let before = leaf.is_empty()
-                || canonical::read::<Leaf>(&leaf)
-                    .map_err(|error| EvidenceError::Entry(error.to_string()))?
-                    .time
-                    < time;
-            if before {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
+        let time = moment::read(text).ok_or_else(no_place)?;
+        let size = self.store.head().await?.size;
+        Ok(Place::entry(moment::first_since(self.store.as_ref(), time, size).await?))
     }
 }
 

@@ -141,7 +141,7 @@ pub struct ExportFormat {
     pub media_type: &'static str,
 }
 
-/// From where to where: an index of the log, or a time (RFC 3339). The end is not part of it.
+/// From where to where: an index of the log, or a date or time (RFC 3339). The end is not part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Range {
     /// Where it begins; the log's beginning where it is not given.

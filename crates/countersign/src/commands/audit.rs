@@ -110,7 +110,7 @@ pub(crate) struct Bundle {
     /// Every request in this state
     #[arg(long, value_name = "STATE", conflicts_with_all = ["from", "to", "since"])]
     state: Option<String>,
-    /// Everything in the log from here on: a time like 2027-01-15T08:00:00Z, or an index
+    /// Everything in the log from here on: a date like 2027-01-15, a time like 2027-01-15T08:00:00Z, or an index
     #[arg(long, value_name = "TIME", conflicts_with = "since")]
     from: Option<String>,
     /// Up to here, not included; the newest checkpoint where it is not given

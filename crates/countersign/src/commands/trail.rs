@@ -28,7 +28,7 @@ pub(crate) struct Export {
     /// As what: JSON Lines, CSV, OCSF or CloudEvents (both JSON Lines too)
     #[arg(long, value_parser = ["jsonl", "csv", "ocsf", "cloudevents"], default_value = "jsonl")]
     format: String,
-    /// Where it begins: an index of the log, or a time such as 2027-01-15T08:00:00Z [default: the first entry]
+    /// Where it begins: an index of the log, a date such as 2027-01-15, or a time such as 2027-01-15T08:00:00Z [default: the first entry]
     #[arg(long, value_name = "PLACE")]
     from: Option<String>,
     /// Where it ends, not included: an index of the log, or a time [default: the newest entry]

@@ -2,12 +2,11 @@
 
 use audit::{Checkpoint, Frontier, Hash, Note, leaf_hash, node_hash};
 use domain::Malformed;
-use domain::canonical;
-use domain::entry::Leaf;
 use domain::time::Timestamp;
 use store::Store;
 
 use super::BundleError;
+use crate::moment;
 
 /// A place that somebody named: an index, or a moment and the first entry that is not before it.
 pub(crate) struct Place {
@@ -20,37 +19,18 @@ pub(crate) async fn read(store: &dyn Store, text: &str, size: u64) -> Result<Pla
     if let Ok(index) = text.parse::<u64>() {
         return Ok(Place { index: index.min(size), moment: None });
     }
-    let time =
-        text.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_microsecond()).ok());
-    let micros = time.ok_or_else(|| Malformed::Value {
+    let time = moment::read(text).ok_or_else(|| Malformed::Value {
         what: "place in the log",
         value: domain::text::cut(text, 64).to_owned(),
-        why: "an index, or a time like `2027-01-15T08:00:00Z` is expected",
+        why: "an index, a date like `2027-01-15`, or a time like `2027-01-15T08:00:00Z` is expected",
     })?;
-    let moment = Timestamp::from_micros(micros);
-    Ok(Place { index: first_since(store, moment, size).await?, moment: Some(moment) })
-}
-
-/// The first entry that was committed at a moment or after it: time never falls in the log.
-async fn first_since(store: &dyn Store, moment: Timestamp, size: u64) -> Result<u64, BundleError> {
-    let (mut low, mut high) = (0, size);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let leaf = leaf(store, middle).await?;
-        // What was pruned is older than what stands.
-        if leaf.is_empty() || time(&leaf)? < moment { low = middle + 1 } else { high = middle }
-    }
-    Ok(low)
+    Ok(Place { index: moment::first_since(store, time, size).await?, moment: Some(time) })
 }
 
 /// A leaf's bytes; none where it was pruned.
 pub(crate) async fn leaf(store: &dyn Store, index: u64) -> Result<Vec<u8>, BundleError> {
     let leaves = store.leaves(index, index + 1).await?;
     leaves.into_iter().next().ok_or_else(|| BundleError::Corrupt(format!("there is no entry {index}")))
-}
-
-fn time(leaf: &[u8]) -> Result<Timestamp, BundleError> {
-    Ok(canonical::read::<Leaf>(leaf)?.time)
 }
 
 /// A leaf's hash, whether its bytes are there or were pruned.

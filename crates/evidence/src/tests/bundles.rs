@@ -45,7 +45,15 @@ async fn a_place_is_an_index_or_the_first_entry_of_a_moment() {
     let third = read("2027-01-15T08:00:03Z").await.unwrap();
     assert_eq!(third.moment.unwrap().micros(), START + 3_000_000);
     assert_eq!(third.index, size - 3);
-    for text in ["", "-1", "yesterday", "2027-01-15", "1969-12-31T23:59:59Z"] {
+    // A date is its midnight in UTC, exactly.
+    for (date, time, index) in
+        [("2027-01-15", "2027-01-15T00:00:00Z", 0), ("2027-01-16", "2027-01-16T00:00:00Z", size)]
+    {
+        let (date, time) = (read(date).await.unwrap(), read(time).await.unwrap());
+        assert_eq!((date.index, date.moment), (time.index, time.moment));
+        assert_eq!(date.index, index);
+    }
+    for text in ["", "-1", "yesterday", "2027-01", "2027-02-30", "1969-12-31", "1969-12-31T23:59:59Z"] {
         assert!(read(text).await.is_err(), "{text}");
     }
 }

@@ -38,11 +38,11 @@ pub struct BundleRequest {
     #[schema(value_type = Option<Vec<Id>>, max_items = 10000)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<Vec<ActionId>>,
-    /// Where a period begins: an index of the log, or a time (RFC 3339). The log's beginning where it is not given.
+    /// Where a period begins: an index of the log, or a date or time (RFC 3339). The log's beginning where it is not given.
     #[schema(max_length = 64)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Where a period ends, not included: an index of the log, or a time. The newest checkpoint where it is not given.
+    /// Where a period ends, not included: an index of the log, or a date or time. The newest checkpoint where it is not given.
     #[schema(max_length = 64)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,

@@ -40,7 +40,7 @@ struct ExportQuery {
     /// `jsonl`, `csv`, `ocsf` or `cloudevents`; `jsonl` where it is not given.
     #[param(pattern = "^(jsonl|csv|ocsf|cloudevents)$")]
     format: Option<String>,
-    /// Where it begins: an index of the log, or a time (RFC 3339).
+    /// Where it begins: an index of the log, or a date or time (RFC 3339).
     #[param(max_length = 64)]
     from: Option<String>,
     /// Where it ends, not included: an index of the log, or a time.
@@ -106,7 +106,7 @@ impl<S: Stream + Unpin> Stream for Held<S> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FollowQuery {
-    /// An index of the log, `index.line`, or a time (RFC 3339); from now on where neither it nor `Last-Event-ID` is given.
+    /// An index of the log, `index.line`, or a date or time (RFC 3339); from now on where neither it nor `Last-Event-ID` is given.
     #[param(max_length = 64)]
     from: Option<String>,
 }
