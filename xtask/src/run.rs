@@ -153,7 +153,8 @@ pub(crate) fn status(command: Command) -> Result<bool> {
 /// A command at the repository's root, with the tools of `.tools` first in its PATH.
 pub(crate) fn in_tools(root: &Path, program: &str) -> Command {
     let tools = root.join(".tools");
-    let mut path = vec![tools.join("venv/bin"), tools.join("cargo/bin"), tools.join("go/bin")];
+    let folders = ["venv/bin", "cargo/bin", "go/bin", "go-toolchain/bin"];
+    let mut path: Vec<_> = folders.iter().map(|folder| tools.join(folder)).collect();
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let mut command = bare(program);
     command.current_dir(root);
