@@ -4,7 +4,7 @@
 It is written from `docs/verifying.md`, whose sections the comments name, and shares no code with Countersign. Use it
 where the verdict must not depend on the program that made the evidence.
 
-    python3 countersign_verify.py FILE --trust TRUST [--rp-id HOST] [--web-origin ORIGIN]... [--json]
+    python3 countersign_verify.py FILE --trust TRUST [--rp-id HOST] [--web-origin ORIGIN]... [--bootstrap-key KEY] [--json]
 
 Exit codes: 0 valid, 1 invalid, 2 indeterminate (nothing is wrong with what is there, but something that is needed is
 withheld or missing), 3 nothing was verified (wrong usage, a file that cannot be read).
@@ -31,6 +31,18 @@ FIELDS_LIMIT = 1_024  # fields of one record
 PATH_LIMIT = 1_024  # bytes of a field's path
 TEXT_LIMIT = 2_000  # bytes of a note, an answer, a reason
 CHAIN_LIMIT = 16  # links behind a caller
+FILE_LIMIT = 0o77_777_777_777  # bytes of a file in an archive
+
+# The vocabulary of verbs (docs/verbs.md), in groups.
+VERBS = {f"{group}.{word}" for group, words in {
+    "http": "get head options post put patch delete read write destroy admin exec export upgrade other",
+    "sql": "select insert update merge delete truncate drop define grant session call export opaque",
+    "mcp": "list read call", "exec": "run", "k8s": "read write delete admin exec", "model": "call",
+    "config": "person key group agent route policy", "action": "read write destroy admin exec export",
+}.items() for word in words.split()}
+
+# Unicode's White_Space; Python's own `strip` takes four control characters besides.
+WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
 class Invalid(Exception):
@@ -81,7 +93,7 @@ def digest_of(value):
 
 def read_json(data, limit=RECORD_LIMIT, exact=True):
     """Strict JSON: no duplicate key, no number but an integer within 2^53, valid Unicode, bounded depth. With
-    `exact` false, numbers are passed over (a browser's client data may hold any)."""
+    `exact` false, integers of 64 bits (a browser's client data may hold what we do not know)."""
     demand(len(data) <= limit, "the record is too large")
 
     def members(pairs):
@@ -90,13 +102,16 @@ def read_json(data, limit=RECORD_LIMIT, exact=True):
         return found
 
     def integer(text):
-        demand(not exact or (text != "-0" and len(text) <= 17 and abs(int(text)) <= INTEGER_LIMIT),
-               f"`{text[:40]}` is not an integer within 2^53")
-        return int(text) if len(text) <= 17 else 0
+        demand(text != "-0" and len(text) <= 20, f"`{text[:40]}` is not an integer within 2^53")
+        value = int(text)
+        if exact:
+            demand(abs(value) <= INTEGER_LIMIT, f"`{text}` is not an integer within 2^53")
+        else:
+            demand(-1 << 63 <= value < 1 << 64, f"`{text}` is not an integer of 64 bits")
+        return value
 
     def other(text):
-        demand(not exact, f"`{text[:40]}` is not an integer")
-        return 0
+        raise Invalid(f"`{text[:40]}` is not an integer")
 
     def no_number(text):
         raise Invalid(f"`{text}` is no JSON")
@@ -148,6 +163,19 @@ def text(value, what="text", limit=None):
     demand(isinstance(value, str), f"{what}: text is expected")
     demand(limit is None or len(value.encode()) <= limit, f"{what}: it is too long")
     return value
+
+
+def one_of(value, words, what):
+    demand(isinstance(value, str) and value in words, f"`{value}` is no {what}")
+    return value
+
+
+def version_one(value, what):
+    demand(value == 1 and not isinstance(value, bool), f"{what} of version 1 is expected")
+
+
+def is_blank(value):
+    return not value.strip(WHITE_SPACE)
 
 
 def number(value, what="number", limit=INTEGER_LIMIT):
@@ -370,9 +398,9 @@ def decimal(word):
 class Trust:
     """What the auditor trusts: a C2SP tlog-policy file, or a log's verifier key alone."""
 
-    def __init__(self, data, rp_id=None, web_origins=None):
+    def __init__(self, data, rp_id=None, web_origins=None, bootstrap=None):
         self.logs, self.witnesses, self.rules, self.quorum = [], {}, {}, None
-        self.rp_id, self.web_origins = rp_id, web_origins
+        self.rp_id, self.web_origins, self.bootstrap = rp_id, web_origins, bootstrap
         try:
             self.logs = [VerifierKey(data.decode().strip(), {VerifierKey.LOG})]
         except (Invalid, UnicodeDecodeError):
@@ -478,7 +506,8 @@ def cosignatures(note, trust):
 
 EVENTS = {"request/1": {"requested"}, "review/1": {"reviewed"}, "question/1": {"asked"},
           "answer/1": {"answered", "withdrawn"}, "reevaluation/1": {"reevaluated", "dismissed"},
-          "end/1": {"expired", "cancelled"}, "execution/1": {"redeemed"}, "outcome/1": {"finished"}}
+          "end/1": {"expired", "cancelled"}, "execution/1": {"redeemed"}, "outcome/1": {"finished"},
+          "later-review/1": {"later-reviewed"}}
 KINDS = {*EVENTS, "genesis/1", "decision/1", "directory/1", "activity/1", "refusal/1", "reveal/1", "erasure/1",
          "heartbeat/1", "gap/1", "rotation/1", "pruning/1", "reported/1", "backup/1"}
 
@@ -488,8 +517,8 @@ class Entry:
 
     def __init__(self, index, data, fields, origin):
         leaf = shaped(read_json(data), "the leaf", ("v", "origin", "kind", "time", "count", "fields"), ("subject",))
-        demand(leaf["v"] == 1 and not isinstance(leaf["v"], bool), "a leaf of version 1 is expected")
-        demand(leaf["kind"] in KINDS, f"`{leaf['kind']}` is no kind of entry")
+        version_one(leaf["v"], "a leaf")
+        one_of(leaf["kind"], KINDS, "kind of entry")
         demand(leaf["origin"] == origin, f"its leaf names another log, `{leaf['origin']}`")
         self.index, self.kind, self.time = index, leaf["kind"], number(leaf["time"], "time")
         self.subject = None if leaf["subject"] is None else text(leaf["subject"])
@@ -558,7 +587,7 @@ def read_chain(value):
     behind = []
     for link in listed(chain["behind"], "the chain"):
         link = shaped(link, "a link", ("party", "role"))
-        demand(link["role"] in ("sponsor", "subject", "delegate", "trigger", "editor"), "an unknown role")
+        one_of(link["role"], ("sponsor", "subject", "delegate", "trigger", "editor"), "role")
         behind.append((party(link["party"]), link["role"]))
     return {"caller": party(chain["caller"]), "behind": behind}
 
@@ -568,9 +597,9 @@ def read_action(data):
         read_json(data), "the action",
         ("v", "id", "point", "level", "chain", "verb", "resource", "target", "session", "payload"),
         ("credential", "run", "reason"))
-    demand(record["v"] == 1, "an action record of version 1 is expected")
-    demand(record["point"] in ("http", "rest", "postgres", "mcp", "exec", "k8s", "model", "config"), "unknown point")
-    demand(record["level"] in ("enforced", "cooperative"), "unknown level")
+    version_one(record["v"], "an action record")
+    one_of(record["point"], ("http", "rest", "postgres", "mcp", "exec", "k8s", "model", "config"), "point")
+    one_of(record["level"], ("enforced", "cooperative"), "level")
     resource = shaped(record["resource"], "the resource", ("name", "environment", "labels"))
     target = shaped(record["target"], "the target", ("name", "definition"))
     labels = resource["labels"]
@@ -579,6 +608,8 @@ def read_action(data):
     text(resource["name"], "the resource", 8_192)
     name(resource["environment"])
     name(target["name"])
+    if record["credential"] is not None:
+        name(record["credential"])
     digest_of(target["definition"])
     for member, limit in (("reason", TEXT_LIMIT), ("run", 256)):
         if record[member] is not None:
@@ -587,7 +618,7 @@ def read_action(data):
     demand(len(chain["behind"]) <= CHAIN_LIMIT, "the chain is too long")
     return {
         **record, "id": uuid(record["id"]), "chain": chain, "digest": purpose("action", data),
-        "payload": digest_of(record["payload"]), "verb": matched(record["verb"], r"[a-z0-9]+\.[a-z0-9._-]+", "verb"),
+        "payload": digest_of(record["payload"]), "verb": one_of(record["verb"], VERBS, "verb"),
         "production": resource["environment"] in ("prod", "production") or labels.get("production") == "true",
         "parties": [chain["caller"], *(who for who, _ in chain["behind"])],
     }
@@ -637,7 +668,7 @@ def is_met(requirement, approvals):
 
 def read_evaluation(value):
     evaluation = shaped(value, "the evaluation", ("v", "action", "policy", "directory", "facts", "decision", "rules", "shadow"))
-    demand(evaluation["v"] == 1, "an evaluation of version 1 is expected")
+    version_one(evaluation["v"], "an evaluation")
     number(evaluation["directory"])
     demand(isinstance(evaluation["facts"], dict)
            and all(isinstance(fact, (bool, int, str)) for fact in evaluation["facts"].values()), "unknown facts")
@@ -671,15 +702,15 @@ def read_statement(data):
          "nonce", "expires", "displayed", *glass_of(statement)), ("note", "group"))
     named = shaped(statement["evaluation"], "the statement's evaluation", ("digest", "policy", "requirement"))
     grant = shaped(statement["grant"], "the grant", ("uses", "seconds"))
-    demand(statement["v"] == 1, "a statement of version 1 is expected")
-    demand(grant["uses"] == 1 and statement["effects"] == {}, "the statement binds what this version cannot")
+    version_one(statement["v"], "a statement")
+    demand(number(grant["uses"]) == 1 and statement["effects"] == {}, "the statement binds what this version cannot")
     number(grant["seconds"])
     demand(statement["verdict"] in ("approve", "deny", "ask"), "an unknown verdict")
     demand(statement["assurance"] in ("chat", "passkey"), "unknown assurance")
     note = "" if statement["note"] is None else text(statement["note"], "the note", TEXT_LIMIT)
     demand(statement["verdict"] != "approve" or statement["group"] is not None, "an approval names a group")
-    demand(statement["verdict"] != "ask" or note.strip(), "a question needs words")
-    demand(not glass_of(statement) or (statement["verdict"] == "approve" and note.strip()),
+    demand(statement["verdict"] != "ask" or not is_blank(note), "a question needs words")
+    demand(not glass_of(statement) or (statement["verdict"] == "approve" and not is_blank(note)),
            "glass is broken by an approval, with the reason in its note")
     if statement["group"] is not None:
         name(statement["group"])
@@ -703,7 +734,8 @@ def read_event(entry, data):
         "requested": ("id", "action", "chain", "evaluation"), "reviewed": ("review",), "asked": ("question", "review"),
         "answered": ("question", "by", "text"), "withdrawn": ("question", "by"), "reevaluated": ("evaluation",),
         "dismissed": ("reviews",), "expired": (), "cancelled": ("by", "reason"),
-        "redeemed": ("grant", "evaluation", "counted"), "finished": ("outcome",)}[word]
+        "redeemed": ("grant", "evaluation", "counted"), "finished": ("outcome",),
+        "later-reviewed": ("review",)}[word]
     event = shaped(event, "the event", ("type", *members))
     if "evaluation" in members:
         event["evaluation"] = read_evaluation(event["evaluation"])
@@ -725,14 +757,45 @@ def read_event(entry, data):
         reviews = [shaped(item, "a dismissal", ("reviewer", "why")) for item in listed(event["reviews"], "reviews")]
         event["reviews"] = [(uuid(item["reviewer"]), text(item["why"])) for item in reviews]
     elif word == "finished":
-        outcome = shaped(event["outcome"], "the outcome", ("ending", "witnessed", "detail", "bytes"), ("result",))
-        demand(outcome["ending"] in ("succeeded", "failed", "unknown"), "an unknown ending")
-        demand(outcome["witnessed"] in ("observed", "reported"), "an unknown witness")
-        text(outcome["detail"])
-        number(outcome["bytes"])
-        if outcome["result"] is not None:
-            digest_of(outcome["result"])
+        event["outcome"] = read_outcome(event["outcome"])
     return event
+
+
+def read_outcome(value):
+    outcome = shaped(value, "the outcome", ("ending", "witnessed", "detail", "bytes"), ("result",))
+    demand(outcome["ending"] in ("succeeded", "failed", "unknown"), "an unknown ending")
+    demand(outcome["witnessed"] in ("observed", "reported"), "an unknown witness")
+    text(outcome["detail"])
+    number(outcome["bytes"])
+    result = None if outcome["result"] is None else digest_of(outcome["result"])
+    return {**outcome, "result": result}
+
+
+def read_later_statement(data):
+    """What somebody signs who looks at broken glass afterwards."""
+    statement = shaped(
+        read_json(data), "the later review's statement",
+        ("v", "origin", "approval", "action", "broken", "end", "finding", "note", "group", "reviewer", "assurance",
+         "nonce", "expires", "displayed"))
+    version_one(statement["v"], "a later review's statement")
+    demand(statement["finding"] in ("justified", "not-justified"), "an unknown finding")
+    demand(statement["assurance"] in ("chat", "passkey"), "unknown assurance")
+    demand(not is_blank(text(statement["note"], "the note", TEXT_LIMIT)), "a later review says why")
+    name(statement["group"])
+    demand(len(blob(statement["nonce"])) == 32, "a nonce has 32 bytes")
+    digest_of(statement["displayed"])
+    broken = [digest_of(digest) for digest in listed(statement["broken"], "broken glass")]
+    demand(broken, "a later review of no broken glass")
+    state = statement["end"].get("state") if isinstance(statement["end"], dict) else None
+    demand(state in Case.ENDED, "a later review of another end")
+    ran = ("grant", "outcome") if state == "finished" else ()
+    end = shaped(statement["end"], "the end", ("state", "at", *ran))
+    end = {"state": state, "at": number(end["at"]),
+           **({"grant": uuid(end["grant"]), "outcome": read_outcome(end["outcome"])} if ran else {})}
+    return {
+        **statement, "approval": uuid(statement["approval"]), "action": digest_of(statement["action"]), "broken": broken,
+        "end": end, "reviewer": uuid(statement["reviewer"]), "expires": number(statement["expires"]),
+    }
 
 
 def read_review(value):
@@ -774,7 +837,10 @@ def check_cose(key, message, signature):
         check_ed25519(key[10:], message, signature)
 
 
-def check_passkey(trust, key, statement, proof):
+VERDICT, LATER = "approval-statement", "later-review-statement"  # what is signed; neither passes for the other
+
+
+def check_passkey(trust, key, statement, proof, said=VERDICT):
     """W3C WebAuthn Level 3, section 7.2, for user verification required."""
     demand(trust.rp_id in (None, key["rp_id"]), f"the key was enrolled for `{key['rp_id']}`, not for the trusted one")
     origins = [key["origin"]] if trust.web_origins is None else trust.web_origins
@@ -782,7 +848,7 @@ def check_passkey(trust, key, statement, proof):
     client = read_json(proof["clientDataJSON"], 4_096, exact=False)
     demand(isinstance(client, dict), "the client data is not an object")
     demand(client.get("type") == "webauthn.get", "the client data is of another type")
-    challenge = sha256(b"countersign/approval-statement/v1\n", statement)
+    challenge = purpose(said, statement)
     demand(isinstance(client.get("challenge"), str) and blob(client["challenge"]) == challenge,
            "another challenge was signed")
     demand(isinstance(client.get("origin"), str) and client["origin"] in origins,
@@ -810,33 +876,38 @@ def extension_map(data):
 
 
 def cbor_item(data, at, depth, text_keys=False):
-    """The place behind one CBOR item (RFC 8949): definite lengths, shortest forms, no key twice."""
-    demand(at < len(data) and depth < 16, "the extensions are malformed")
+    """The place behind one CBOR item (RFC 8949): integers, bytes, text, arrays, maps, true, false and null; definite
+    lengths, shortest forms, no key twice, at most 16 arrays and maps within each other."""
+    bad = "the extensions are malformed"
+    demand(at < len(data), bad)
     kind, info, at = data[at] >> 5, data[at] & 31, at + 1
     value = info
+    demand(kind not in (6, 7) or (kind == 7 and info in (20, 21, 22)), bad)
     if info >= 24:
-        demand(info <= 27, "the extensions are malformed")
+        demand(info <= 27, bad)
         width = 1 << (info - 24)
-        demand(at + width <= len(data), "the extensions are malformed")
+        demand(at + width <= len(data), bad)
         value, at = int.from_bytes(data[at:at + width], "big"), at + width
-        shortest = 24 if width == 1 else 1 << (4 * width)
-        demand(kind == 7 or value >= shortest, "the extensions are malformed")
+        demand(value >= (24 if width == 1 else 1 << (4 * width)), bad)
     if kind in (2, 3):
-        demand(at + value <= len(data), "the extensions are malformed")
+        demand(at + value <= len(data), bad)
+        if kind == 3:
+            try:
+                data[at:at + value].decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise Invalid(bad) from error
         return at + value
-    if kind == 4:
-        for _ in range(value):
-            at = cbor_item(data, at, depth + 1)
-    elif kind == 5:
+    if kind in (4, 5):
+        demand(depth < 16, bad)
         keys = set()
         for _ in range(value):
-            behind = cbor_item(data, at, depth + 1)
-            key = bytes(data[at:behind])
-            demand(key not in keys and (not text_keys or key[0] >> 5 == 3), "the extensions are malformed")
-            keys.add(key)
-            at = cbor_item(data, behind, depth + 1)
-    elif kind == 6:
-        at = cbor_item(data, at, depth + 1)
+            if kind == 5:
+                behind = cbor_item(data, at, depth + 1)
+                key = bytes(data[at:behind])
+                demand(key not in keys and (not text_keys or key[0] >> 5 == 3), bad)
+                keys.add(key)
+                at = behind
+            at = cbor_item(data, at, depth + 1)
     return at
 
 
@@ -861,7 +932,7 @@ class Wire:
 SSH_ED25519, SSH_ECDSA = b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"
 
 
-def check_ssh(key, statement, signature):
+def check_ssh(key, statement, signature, said=VERDICT):
     """OpenSSH's PROTOCOL.sshsig and PROTOCOL.u2f, for keys on a security key."""
     demand(len(key) <= 1_024 and len(signature) <= 2_048, "the SSH signature or key is too long")
     wire = Wire(key)
@@ -878,7 +949,7 @@ def check_ssh(key, statement, signature):
     demand(wire.string() == key, "the SSH signature is by another key")
     namespace, reserved, hash_name, inner = wire.string(), wire.string(), wire.string(), Wire(wire.string())
     wire.end()
-    demand(namespace == b"approval-statement@countersign", "the SSH signature is under another namespace")
+    demand(namespace == f"{said}@countersign".encode(), "the SSH signature is under another namespace")
     demand(reserved == b"" and hash_name in (b"sha256", b"sha512"), "the SSH signature is malformed")
     demand(inner.string() == algorithm, "the SSH signature is of another type than its key")
     signed, flags, counter = inner.string(), inner.take(1), inner.take(4)
@@ -887,7 +958,7 @@ def check_ssh(key, statement, signature):
     demand(flags[0] & 1, "nobody was present")
     demand(flags[0] & 4, "the authenticator did not verify its user")
 
-    message = b"countersign/approval-statement/v1\n" + statement
+    message = f"countersign/{said}/v1\n".encode() + statement
     data = b"SSHSIG"
     for part in (namespace, b"", hash_name, hashlib.new(hash_name.decode(), message).digest()):
         data += struct.pack(">I", len(part)) + part
@@ -917,22 +988,27 @@ class Known:
     def __init__(self, trust):
         self.trust = trust
         self.names, self.gone, self.sponsors = {}, {}, {}
-        self.keys = {}  # (person, key id) -> the key, or the index of the entry that revoked it
+        self.keys = {}  # (person, key id) -> the key, or who revoked it: a dict with `revoked`
         self.owners = {}  # key id -> (index, person)
-        self.groups = {}  # (person, group) -> whether they stand in it
+        self.holders = {}  # ("id" or "public", bytes) -> (person, key id): for whom a key speaks, the first one
+        self.groups = {}  # (person, group) -> (index, vouch) where they stand in it, or None where they left
+        self.admins = set()  # who stands in the group `admins`
+        self.withheld = {}  # subject -> the index of the last change of it that is withheld
         self.first_key = None  # the index of the first entry that enrols any key
-        self.spent = set()  # approvals under which keys were enrolled: each is good for one
-        self.unchecked = set()
+        self.spent = set()  # approvals under which changes were made: each is good for one
+        self.unchecked = {}  # key id -> in whose name it signed before any entry enrolled it
         self.missing = set()
 
     def learn(self, entry, case_of):
         data, = entry.values("change")
         if data is None:
+            if entry.subject is not None:
+                self.withheld[entry.subject] = entry.index
             return
         change = shaped(read_json(data), "the change", ("event",), ("by", "approval"))
         event = change["event"]
-        demand(isinstance(event, dict), "the change has no event")
-        kind = event.get("type")
+        demand(isinstance(event, dict) and isinstance(event.get("type"), str), "the change has no event")
+        kind = event["type"]
         members = {
             "person-added": ("id", "name"), "person-deactivated": ("id",), "key-enrolled": ("person", "key"),
             "ssh-key-enrolled": ("person", "key"), "key-revoked": ("person", "credential_id"),
@@ -943,7 +1019,7 @@ class Known:
         demand(members is not None, f"`{kind}` is no change of the directory")
         event = shaped(event, "the change", ("type", *members))
         if change["by"] is not None:
-            party(change["by"])
+            change["by"] = party(change["by"])
         if change["approval"] is not None:
             change["approval"] = uuid(change["approval"])
         person = uuid(event["person"]) if "person" in members else None
@@ -956,22 +1032,27 @@ class Known:
         elif kind == "person-deactivated":
             who = uuid(event["id"])
             self.gone[who] = entry.index
+            self.admins.discard(who)
             for member in [member for member in self.groups if member[0] == who]:
-                self.groups[member] = False
+                self.groups[member] = None
         elif kind == "key-enrolled":
             key = shaped(event["key"], "the passkey", ("credential_id", "public_key", "rp_id", "origin", "label"))
             key = {"kind": "passkey", "public_key": blob(key["public_key"]), "rp_id": text(key["rp_id"]),
                    "origin": text(key["origin"]), "label": text(key["label"]), "id": blob(key["credential_id"])}
-            self.enrol(entry.index, person, key, self.vouch(change, person, case_of))
+            self.enrol(entry.index, person, key, self.vouch(change, person, key, case_of))
         elif kind == "ssh-key-enrolled":
             key = shaped(event["key"], "the SSH key", ("public_key", "label"))
             key = {"kind": "sshsig", "public_key": blob(key["public_key"]), "label": text(key["label"])}
             key["id"] = sha256(key["public_key"])
-            self.enrol(entry.index, person, key, self.vouch(change, person, case_of))
+            self.enrol(entry.index, person, key, self.vouch(change, person, key, case_of))
         elif kind == "key-revoked":
-            self.keys[person, blob(event["credential_id"])] = entry.index
-        elif kind in ("group-joined", "group-left"):
-            self.groups[person, name(event["group"])] = kind == "group-joined"
+            self.keys[person, blob(event["credential_id"])] = {"revoked": entry.index, "by": change["by"], "under": change["approval"]}
+        elif kind == "group-joined":
+            self.groups[person, name(event["group"])] = entry.index, self.vouch_standing(change, case_of)
+            self.admins.update({person} if event["group"] == "admins" else ())
+        elif kind == "group-left":
+            self.groups[person, name(event["group"])] = None
+            self.admins.difference_update({person} if event["group"] == "admins" else ())
         elif kind == "agent-added":
             self.names[subject], self.sponsors[subject] = text(event["name"]), uuid(event["sponsor"])
             blob(event["key"])
@@ -982,39 +1063,87 @@ class Known:
         elif kind in ("route-set", "policy-applied"):
             text(event["document" if kind == "route-set" else "text"])
 
-    def vouch(self, change, owner, case_of):
+    def vouch(self, change, owner, key, case_of):
         """Who signed for a key that is enrolled: a pair of `signed` (by whom), `not-shown` or `refused` (why)."""
-        named = change["approval"]
-        if named is None:
+        other = self.held_by_another(owner, key)
+        if other:
+            return "refused", f"the same key speaks for {other}: one human fills one place"
+        if change["approval"] is None:
             if change["by"] is not None or self.first_key is not None:
                 return "refused", "its entry names no approval, and is not the first administrator's"
-            return "signed", ["nobody: it is the bootstrap key; separation: none"]
+            pinned = self.trust.bootstrap
+            if pinned is not None and pinned != fingerprint(key["public_key"]):
+                return "refused", f"it is the log's first, {fingerprint(key['public_key'])}, and not the bootstrap key that is trusted"
+            return "signed", [self.bootstrap()]
+        return self.vouch_case(change, owner, case_of)
+
+    def vouch_standing(self, change, case_of):
+        """Who signed for a standing in a group, in the same way."""
+        by = change["by"]
+        if change["approval"] is not None:
+            return self.vouch_case(change, None, case_of)
+        if by is None and self.first_key is None:
+            return "signed", [self.bootstrap()]
+        if by is None or not by.startswith("person:"):
+            return "refused", "its entry names no approval"
+        by = by.removeprefix("person:")
+        if (by, "admins") in self.groups and not self.stands(by, "admins"):
+            return "refused", f"its entry names no approval, and {by} was no administrator"
+        for person in sorted(self.admins - {by}):
+            if self.has_passkey(person):
+                return "refused", f"its entry names no approval, though {person} was a second administrator"
+        return "signed", [f"nobody: it is the word of the only administrator, {by}, as the log has it; separation: none"]
+
+    def vouch_case(self, change, owner, case_of):
+        named = change["approval"]
         if named in self.spent:
-            return "refused", f"the approval {named} was spent on another enrolment before"
+            return "refused", f"the approval {named} was spent on another change before"
         self.spent.add(named)
         case, why = case_of(named)
         if case is None:
             return "not-shown", why or f"the approval {named} is not shown"
         return countersigners(case, change["event"], owner)
 
+    def bootstrap(self):
+        trusted = "with the bootstrap key that you trust" if self.trust.bootstrap else (
+            "TAKEN ON TRUST from the log (`--bootstrap-key` pins it)")
+        return f"nobody: it is the first administrator's, {trusted}; separation: none"
+
+    def held_by_another(self, owner, key):
+        """Somebody else for whom the same key speaks by now, under the same id or another."""
+        other = None
+        for held in (("id", key["id"]), ("public", key["public_key"])):
+            holder, under = self.holders.get(held, (owner, None))
+            if holder != owner and holder not in self.gone and "revoked" not in self.keys.get((holder, under), {"revoked": 0}):
+                other = other or holder
+            else:
+                self.holders[held] = owner, key["id"]
+        return other
+
+    def stands(self, person, group):
+        member = self.groups.get((person, group))
+        return bool(member) and member[1][0] != "refused"
+
+    def has_passkey(self, person):
+        return any(who == person and key.get("kind") == "passkey" for (who, _), key in self.keys.items())
+
     def enrol(self, index, person, key, vouch):
         if self.first_key is None:
             self.first_key = index
         key = {**key, "enrolled": index, "vouch": vouch}
         self.keys[person, key["id"]], self.owners[key["id"]] = key, (index, person)
-        late = any(signed == key["id"] for signed, _ in self.unchecked)
-        demand(not late, f"entry {index} enrols a key that had signed a review before")
+        demand(key["id"] not in self.unchecked, f"entry {index} enrols a key that had signed a review before")
 
-    def check_signature(self, review, reviewer):
+    def check_signature(self, review, reviewer, said=VERDICT):
         key_id = review["proof"]["key"]
         key = self.keys.get((reviewer, key_id))
-        if isinstance(key, int):
-            raise Refused(f"the key of {reviewer} was revoked by entry {key}")
         if key is None:
             demand(key_id not in self.owners, f"the key that signed is not enrolled for {reviewer}")
-            self.unchecked.add((key_id, reviewer))
+            self.unchecked.setdefault(key_id, reviewer)
             self.missing.add(f"no entry enrols the key of {reviewer}, so their signature is unchecked")
             return
+        if "revoked" in key:
+            raise Refused(f"the key of {reviewer} was revoked by entry {key['revoked']}")
         word, why = key["vouch"]
         told = f"the key of {reviewer}, enrolled by entry {key['enrolled']}, was not"
         if word == "refused":
@@ -1023,21 +1152,30 @@ class Known:
             self.missing.add(f"{told} shown to be countersigned: {why}")
         demand(key["kind"] == review["kind"], "the proof is of another kind than the key that it names")
         if key["kind"] == "passkey":
-            check_passkey(self.trust, key, review["statement"], review["proof"])
+            check_passkey(self.trust, key, review["statement"], review["proof"], said)
         else:
-            check_ssh(key["public_key"], review["statement"], review["proof"]["signature"])
+            check_ssh(key["public_key"], review["statement"], review["proof"]["signature"], said)
 
-    def groups_of(self, statement):
+    def standing(self, statement, caller):
         """Where the reviewer stands, with the group that the review needs should no entry tell of it."""
         who = statement["reviewer"]
-        stands = {group for (person, group), member in self.groups.items() if person == who and member}
-        told = {group for person, group in self.groups if person == who}
+        for subject in (f"person:{who}", *([caller] if caller.startswith("agent:") else [])):
+            if subject in self.withheld:
+                self.missing.add(f"entry {self.withheld[subject]}, a change of {subject}, is withheld, and may speak against a review")
         if statement["verdict"] == "approve":
+            member = self.groups.get((who, statement["group"]))
+            word, why = member[1] if member else ("signed", None)
+            if word == "refused":
+                raise Refused(f"that {who} stands in `{statement['group']}` by entry {member[0]} was not approved: {why}")
+            if word == "not-shown":
+                self.missing.add(f"that {who} stands in `{statement['group']}` by entry {member[0]} was not shown to be approved: {why}")
             needed = [statement["group"]]
         else:
             needed = asked_groups(statement["evaluation"]["requirement"])
-            if stands.intersection(needed):
-                return stands
+        stands = {group for person, group in self.groups if person == who and self.stands(who, group)}
+        told = {group for person, group in self.groups if person == who}
+        if statement["verdict"] != "approve" and stands.intersection(needed):
+            return stands
         for group in needed:
             if group not in told:
                 self.missing.add(f"no entry tells whether {who} stood in the group `{group}`")
@@ -1045,29 +1183,35 @@ class Known:
         return stands
 
 
+def fingerprint(public_key):
+    """As OpenSSH writes it."""
+    return "SHA256:" + base64.b64encode(sha256(public_key)).rstrip(b"=").decode()
+
+
 CHANGE = "config.change"  # the field of a change's payload
 
 
-def is_of_a_key(action):
-    return action["point"] == "config" and action["verb"] == "config.key"
+def is_of(action, *verbs):
+    return action["point"] == "config" and action["verb"] in verbs
 
 
 def countersigners(case, event, owner):
-    """What a case, as it stands just before an entry that enrols a key under it, says of who signed for that key."""
+    """What a case, as it stands just before an entry that changes something under it, says of who signed for that
+    change. `owner` is whose key it enrols; of another change nobody is."""
     if case.broken is not None:
         return "not-shown", f"entry {case.broken} of its approval is withheld"
-    if case.state == "finished":
+    if case.state in Case.ENDED:
         return "refused", "its approval had ended before it"
     if case.payload is None:
         return "not-shown", "what was approved is withheld"
-    if not is_of_a_key(case.action):
-        return "refused", "its approval is not about a key"
+    if not is_of(case.action, "config.key" if owner else "config.group"):
+        return "refused", "its approval is not about such a change"
     if case.state != "executing":
         return "refused", "its approval was never given"
     signed = [shown[1] for _, shown in case.payload if shown and shown[0] == CHANGE]
     if not signed:
         return "not-shown", "what was approved is withheld"
-    if signed[0] != canonical({**event, "person": owner}).encode():
+    if signed[0] != canonical({**event, "person": uuid(event["person"])}).encode():
         return "refused", "what was approved is another change than the one that was made"
     approving = [record["statement"] for record in case.reviews if record["statement"]["verdict"] == "approve"
                  and not record["dismissed"] and record["statement"]["reviewer"] in case.counted]
@@ -1096,6 +1240,7 @@ def check_review(review, action, requirement, origin, known):
     if who in known.gone:
         raise Refused(f"{who} was deactivated by entry {known.gone[who]}")
     known.check_signature(review, who)
+    stands, asked = known.standing(statement, action["chain"]["caller"]), asked_groups(requirement)
     glass = bool(glass_of(statement))
     if statement["assurance"] == "chat" and (glass or requirement["assurance"] == "passkey"):
         raise Refused("a rule demands a stronger signature than this review carries")
@@ -1104,10 +1249,9 @@ def check_review(review, action, requirement, origin, known):
     if statement["verdict"] != "deny" and on_chain:
         roles = {role for one, role in chain["behind"] if one == f"person:{who}"}
         sponsors_only = chain["caller"] != f"person:{who}" and roles <= {"sponsor"}
-        of_a_key = is_of_a_key(action)
+        of_a_key = is_of(action, "config.key")
         if glass or requirement["separation"] != "none" or action["production"] or not (of_a_key or sponsors_only):
             raise Refused("self-review: the reviewer asked for this action, sponsors its agent, or controls it")
-    stands, asked = known.groups_of(statement), asked_groups(requirement)
     if statement["verdict"] == "approve":
         if statement["group"] not in (asked_groups(requirement, glass=True) if glass else asked):
             raise Refused(f"no hold {'lets' if glass else 'asks for'} the group `{statement['group']}`"
@@ -1116,6 +1260,36 @@ def check_review(review, action, requirement, origin, known):
             raise Refused(f"{who} is not in the group `{statement['group']}`")
     elif not stands.intersection(asked):
         raise Refused(f"{who} is in no group that was asked")
+    return statement
+
+
+def check_later(review, case, origin, known):
+    """Whether somebody looked at broken glass who may, once, and at exactly what happened."""
+    statement, action = read_later_statement(review["statement"]), case.action
+    who, group = statement["reviewer"], statement["group"]
+    demand(statement["origin"] == origin, "the statement was made for another deployment")
+    demand((statement["approval"], statement["action"]) == (action["id"], action["digest"]),
+           "the later review is of another action")
+    glass = case.broken_glass()
+    demand(glass, "nobody broke glass, so there is nothing to look at afterwards")
+    demand(case.state in Case.ENDED, "the request has not come to its end")
+    demand(case.later is None, "somebody has looked at this broken glass already")
+    demand(statement["broken"] == [purpose(VERDICT, record["review"]["statement"]) for record in glass],
+           "the later review is of other broken glass")
+    demand(statement["end"] == case.end(), "the later review is of another end")
+    demand(f"person:{who}" not in action["parties"], "self-review: the later reviewer asked for this action")
+    demand(who not in [record["statement"]["reviewer"] for record in case.reviews
+                       if record["statement"]["verdict"] == "approve"], "the later reviewer approved this action")
+    demand(who not in known.gone, f"{who} was deactivated")
+    known.check_signature(review, who, LATER)
+    demand(statement["assurance"] == "passkey", "a later review takes a stronger signature")
+    demand(all(known.sponsors.get(one) != who for one in action["parties"]),
+           "self-review: the later reviewer sponsors an agent of the chain")
+    asked = {one for record in glass for one in asked_groups(record["statement"]["evaluation"]["requirement"])}
+    demand(group in asked | {"admins"}, f"the group `{group}` was not passed over")
+    # As for an approval: where nothing tells of a standing, that is missing; where something speaks against it, it is wrong.
+    stands = known.standing({"reviewer": who, "verdict": "approve", "group": group}, action["chain"]["caller"])
+    demand(group in stands, f"{who} is not in the group `{group}`")
     return statement
 
 
@@ -1132,6 +1306,20 @@ class Case:
         self.nonces, self.questions = set(), {}  # questions: id -> (asker, settled)
         self.counted, self.outcome, self.started, self.ended = [], None, None, None
         self.broken, self.missing = None, set()
+        self.grant, self.later = None, None  # later: who looked at broken glass afterwards, as `reviews`
+
+    def broken_glass(self):
+        """Each time that glass was broken, whether or not it counts still."""
+        return [record for record in self.reviews if glass_of(record["statement"])]
+
+    def is_over(self):
+        """Whether nothing can follow: of an ended case only somebody's look at broken glass does, once."""
+        return self.state in self.ENDED and (self.later is not None or not self.broken_glass())
+
+    def end(self):
+        """How it ended, as a later review names it."""
+        ran = {"grant": self.grant, "outcome": self.outcome} if self.state == "finished" else {}
+        return {"state": self.state, "at": self.ended, **ran}
 
     def approvals(self):
         groups = {}
@@ -1154,10 +1342,20 @@ class Case:
             self.state, self.since, self.deadline = "pending", None, self.expires
 
     def step(self, event, time, origin, known):
+        self.follow(event, time, origin, known)
+        if self.state in self.ENDED and self.ended is None:
+            self.ended = time
+
+    def follow(self, event, time, origin, known):
         word = event["type"]
+        if word == "later-reviewed":
+            statement = check_later(event["review"], self, origin, known)
+            demand(time < statement["expires"], "the statement had expired")
+            self.later = {"statement": statement, "review": event["review"], "at": time}
+            return
         if word == "finished":
             demand(self.state == "executing", f"the request is {self.state} already")
-            self.state, self.outcome, self.ended = "finished", event["outcome"], time
+            self.state, self.outcome = "finished", event["outcome"]
             return
         demand(self.state in ("pending", "approved"), f"the request is {self.state} already")
         lapsed = time >= self.deadline
@@ -1256,6 +1454,7 @@ class Case:
             demand(is_met(fresh["requirement"], groups), "the reviews do not satisfy what policy asked for at the run")
         demand(event["counted"] == sorted(counted), "it does not count the reviews that count")
         self.state, self.evaluation, self.counted, self.started = "executing", fresh, event["counted"], time
+        self.grant = event["grant"]
 
 
 def read_request(entry, approval):
@@ -1272,7 +1471,7 @@ def read_request(entry, approval):
 
 
 class Replay:
-    """All cases, side by side. `only` looks at one, and at those in which keys were signed for; `tail` says that the log's beginning is not shown."""
+    """All cases, side by side. `only` looks at one, and at those in which keys and standings were signed for; `tail` says that the log's beginning is not shown."""
 
     def __init__(self, origin, trust, only=None, tail=False):
         self.origin, self.only, self.tail = origin, only, tail
@@ -1295,7 +1494,7 @@ class Replay:
             self.known.learn(entry, self.case_of)
             return
         of_case = entry.kind in EVENTS or entry.kind == "decision/1"
-        if not of_case or (self.only and entry.subject != self.only and not self.is_of_a_key(entry)):
+        if not of_case or (self.only and entry.subject != self.only and not self.is_of_people(entry)):
             demand(payload is None, "it is no request of a case that is looked at, and has a payload")
             return
         if not self.only:
@@ -1309,14 +1508,14 @@ class Replay:
         else:
             self.event(entry, approval)
 
-    def is_of_a_key(self, entry):
-        """Whether an entry of a receipt is of another case, in which a key was signed for."""
+    def is_of_people(self, entry):
+        """Whether an entry of a receipt is of another case, in which a key or a standing in a group was signed for."""
         if entry.kind != "request/1":
             return entry.subject in self.cases and entry.kind != "decision/1"
         if entry.subject is None or not re.fullmatch(UUID, entry.subject) or uuid(entry.subject) != entry.subject:
             return False
         action, _ = read_request(entry, entry.subject)
-        return action is not None and is_of_a_key(action)
+        return action is not None and is_of(action, "config.key", "config.group")
 
     def case_of(self, approval):
         """A case, or why nothing can be said of it."""
@@ -1344,6 +1543,7 @@ class Replay:
             return
         case = self.cases[approval]
         if event is None:
+            demand(case.broken is not None or not case.is_over(), "it comes after the case's end")
             case.broken = entry.index if case.broken is None else case.broken
         elif case.broken is None:
             case.step(event, entry.time, self.origin, self.known)
@@ -1393,7 +1593,7 @@ def verify_receipt(data, trust, report):
     receipt = read_json(data)
     more = ("keys",) if isinstance(receipt, dict) and "keys" in receipt else ()
     receipt = shaped(receipt, "the receipt", ("v", "origin", "approval", "checkpoint", "entries", "payload", *more))
-    demand(receipt["v"] == 1, "a receipt of version 1 is expected")
+    version_one(receipt["v"], "a receipt")
     origin, approval = text(receipt["origin"]), uuid(receipt["approval"])
     note = Note(text(receipt["checkpoint"]).encode())
     checkpoint, key = open_checkpoint(note, trust.keys_of(origin))
@@ -1405,6 +1605,7 @@ def verify_receipt(data, trust, report):
     for field in payload:
         read_field(field)
     keys = []
+    demand(not more or receipt["keys"], "a list of no keys is left out")
     for value in listed(receipt["keys"], "keys") if more else ():
         value = shaped(value, "a key's payload", ("entry", "payload"))
         keys.append((number(value["entry"], "entry"), listed(value["payload"], "the payload")))
@@ -1512,7 +1713,7 @@ def read_manifest(data):
     number(manifest["cases"])
     manifest["files"] = [shaped(item, "a file", ("name", "bytes", "sha256")) for item in listed(manifest["files"], "files")]
     for item in manifest["files"]:
-        number(item["bytes"])
+        number(item["bytes"], "bytes", FILE_LIMIT)
         item["sha256"] = digest_of(item["sha256"])
     names = [item["name"] for item in manifest["files"]]
     demand(names == [known for known in ORDER if known in names], "the manifest lists other files, or in another order")
@@ -1532,6 +1733,13 @@ def read_period_file(data):
     return period
 
 
+def read_key(data):
+    try:
+        return VerifierKey(data.decode("utf-8"), {VerifierKey.LOG})
+    except UnicodeDecodeError as error:
+        raise Invalid("a verifier key is not UTF-8") from error
+
+
 def follow_rotations(lines, origin, trust):
     """The keys that may sign now, and the trees that must be extended (section 4.4)."""
     keys, trees = trust.keys_of(origin), []
@@ -1548,7 +1756,7 @@ def follow_rotations(lines, origin, trust):
         demand(entry.kind == "rotation/1", "a change of the log's key that is none")
         new, was, _ = entry.values("new", "old", "reason")
         demand(new is not None and was is not None, "a change of the log's key is withheld")
-        new, was = (VerifierKey(data.decode("utf-8", "replace"), {VerifierKey.LOG}) for data in (new, was))
+        new, was = read_key(new), read_key(was)
         demand(was.same(old) and new.name == old.name and not new.same(old), "a change of the log's key does not hold")
         keys = [new]
         trees.append((checkpoint, read_proof(value["consistency"]), old, entry))
@@ -1675,9 +1883,15 @@ def state_of(case):
 
 
 def tell_key(key):
-    word, who = key["vouch"]
-    signed = f"countersigned by {', '.join(who)}" if word == "signed" else "NOT SHOWN to be countersigned"
-    return f"with the key `{key['label']}`, enrolled by entry {key['enrolled']}, {signed}"
+    if "revoked" in key:
+        how = f"under approval {key['under']}" if key["under"] else "at once: nobody signed for that"
+        return f"with a key that entry {key['revoked']} revoked, by {key['by']}, {how}"
+    return f"with the key `{key['label']}`, enrolled by entry {key['enrolled']}, {tell_vouch(key['vouch'])}"
+
+
+def tell_vouch(vouch):
+    word, who = vouch
+    return f"countersigned by {', '.join(who)}" if word == "signed" else "NOT SHOWN to be countersigned"
 
 
 def tell_case(approval, case, known):
@@ -1699,15 +1913,35 @@ def tell_case(approval, case, known):
     for record in case.reviews:
         statement = record["statement"]
         key = known.keys.get((statement["reviewer"], record["review"]["proof"]["key"]))
-        key = tell_key(key) if isinstance(key, dict) else "key not shown"
+        key = tell_key(key) if key else "key not shown"
         counted = ", counted" if statement["reviewer"] in case.counted and statement["verdict"] == "approve" else ""
         lines.append(f"{statement['verdict'].capitalize():<10} {moment(record['at'])} by "
                      f"{called('person:' + statement['reviewer'])}{counted}; {key}")
+        member = known.groups.get((statement["reviewer"], statement["group"]))
+        if statement["verdict"] == "approve" and member:
+            lines.append(f"  in `{statement['group']}` by entry {member[0]}, {tell_vouch(member[1])}")
     if case.started is not None:
         lines.append(f"Started    {moment(case.started)}, once")
     if case.outcome is not None:
         lines.append(f"Ended      {moment(case.ended)}: {case.outcome['ending']}, {case.outcome['detail']}")
+    if case.later is not None:
+        statement = case.later["statement"]
+        key = known.keys.get((statement["reviewer"], case.later["review"]["proof"]["key"]))
+        lines.append(f"Afterwards {moment(case.later['at'])} {called('person:' + statement['reviewer'])} for {statement['group']} "
+                     f"found it {statement['finding']}: {statement['note']}; {tell_key(key) if key else 'key not shown'}")
+    elif case.broken_glass():
+        lines.append("Afterwards nobody had looked at the broken glass when the last of these entries was written")
     return lines
+
+
+def read_bootstrap(word):
+    """A fingerprint, or the first word of a file."""
+    if word is None or word.startswith("SHA256:"):
+        found = word
+    else:
+        with open(word, encoding="utf-8", errors="replace") as file:
+            found = (file.read(262_144).split() or [""])[0]
+    return found if found is None else matched(found, r"SHA256:[0-9A-Za-z+/]{43}", "fingerprint of a bootstrap key")
 
 
 def main():
@@ -1717,6 +1951,8 @@ def main():
     parser.add_argument("--trust", required=True, help="a C2SP tlog-policy, or a file with the log's verifier key alone")
     parser.add_argument("--rp-id", help="every passkey must have been enrolled for this relying party")
     parser.add_argument("--web-origin", action="append", help="every passkey must have signed at this origin")
+    parser.add_argument("--bootstrap-key", help="the first administrator's key: its fingerprint `SHA256:...`, or a file "
+                        "that begins with it; without it, the log is taken at its word for that key")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     try:
         options = parser.parse_args()
@@ -1724,7 +1960,7 @@ def main():
         return 3 if end.code else 0
     try:
         with open(options.trust, "rb") as file:
-            trust = Trust(file.read(262_145), options.rp_id, options.web_origin)
+            trust = Trust(file.read(262_145), options.rp_id, options.web_origin, read_bootstrap(options.bootstrap_key))
         with open(options.file, "rb") as file:
             verdict, reasons, report = verify(file, trust)
     except (OSError, Invalid) as error:

@@ -1,7 +1,8 @@
 // The console in a real browser: Debian's Chromium with its virtual authenticator.
 //
 // Two people enrol by their links, an agent's call is held, the inbox shows it without a reload, and the request is
-// approved, asked about and denied with a passkey. Nothing may be logged to the browser's console as an error, and a
+// approved, asked about and denied with a passkey. A third person breaks glass, and what they did is looked at afterwards.
+// Nothing may be logged to the browser's console as an error, and a
 // phone's width must not scroll sideways. With SCREENSHOTS=DIR the pages are saved there.
 
 import { spawn } from "node:child_process";
@@ -23,7 +24,7 @@ const SHOTS = process.env.SCREENSHOTS;
 const POLICY = `
 @id("all") @why("Everything may be asked")
 permit (principal, action, resource);
-@id("hold-removal") @hold("reviewers:1") @ttl("30m") @grant("10m") @why("Removes something for good")
+@id("hold-removal") @hold("reviewers:1") @break_glass("oncall") @ttl("30m") @grant("10m") @why("Removes something for good")
 forbid (principal, action in Action::"destroy", resource);
 @id("hold-bulk") @hold("reviewers:2") @ttl("30m") @grant("10m") @why("Takes everything at once")
 forbid (principal, action == Action::"http.export", resource);
@@ -125,6 +126,31 @@ async function addAgent(house, admin, sponsor) {
   return { call };
 }
 
+// Somebody comes by an invitation, of one group, and the administrator signs for their key; `look` sees the request.
+async function joins(house, admin, who, name, group, look = async () => {}) {
+  const added = await api(admin, "POST", "/v1/people", { name });
+  assert.ok(added.status < 300, JSON.stringify(added));
+  const { body } = await api(admin, "GET", "/v1/people");
+  const id = body.people.find((row) => row.name === name).id;
+  const joined = await api(admin, "PUT", `/v1/groups/${group}/members/${id}`, {});
+  assert.ok(joined.status < 300, JSON.stringify(joined));
+  const invite = await api(admin, "POST", `/v1/people/${id}/invite`, {});
+  assert.ok(invite.status < 300, JSON.stringify(invite));
+  await who.page.goto(invite.body.url);
+  await who.page.fill("#label", `${who.name}'s key`);
+  await who.page.click("#enrol button[type=submit], #enrol button");
+  await who.page.waitForSelector("#held:not([hidden])", { timeout: 15000 });
+  const request = await who.page.getAttribute("#held-link", "href");
+  await look(request);
+  await admin.page.goto(`${house.url}${request}`);
+  await approveHere(admin);
+  await until(`${name}'s key stands`, async () => (await api(admin, "GET", `/v1${request}`)).body.state === "finished");
+  await who.page.goto(`${house.url}/login`);
+  await who.page.click("#login button");
+  await who.page.waitForURL((url) => url.pathname === "/", { timeout: 15000 });
+  return body.people;
+}
+
 async function shot(who, name) {
   if (!SHOTS) return;
   await who.page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: false });
@@ -143,17 +169,22 @@ async function openHeld(reviewer, part) {
   await reviewer.page.waitForSelector("#request");
 }
 
-async function approveHere(reviewer) {
+// Approve, and what else decides, opens once every part of the payload was on the screen to its end.
+async function press(reviewer, button) {
   const page = reviewer.page;
-  // Approve opens once every part of the payload was on the screen to its end.
   await until("the payload seen to its end", async () => {
-    if (await page.locator("#approve:not([disabled])").count()) return true;
+    if (await page.locator(`${button}:not([disabled])`).count()) return true;
     const rest = page.locator("#gate [data-do=show-rest]");
     if (await rest.isVisible().catch(() => false)) await rest.click({ timeout: 1000 }).catch(() => {});
     await page.waitForTimeout(100);
     return false;
   });
-  await page.click("#approve");
+  await page.click(button);
+}
+
+async function approveHere(reviewer) {
+  const page = reviewer.page;
+  await press(reviewer, "#approve");
   const typed = page.locator("#typed");
   if (await typed.isVisible().catch(() => false)) await typed.fill(await typed.getAttribute("data-expected"));
   const confirm = page.locator("dialog[open] form[data-verdict=approve] button[type=submit], dialog[open] button.approve");
@@ -193,34 +224,18 @@ async function main() {
     });
 
     await check("a second person enrols by an invitation, and the administrator signs for the key", async () => {
-      const added = await api(ada, "POST", "/v1/people", { name: "Rita Reviewer" });
-      assert.ok(added.status < 300, JSON.stringify(added));
-      const { body } = await api(ada, "GET", "/v1/people");
-      const id = body.people.find((row) => row.name === "Rita Reviewer").id;
-      const joined = await api(ada, "PUT", `/v1/groups/reviewers/members/${id}`, {});
-      assert.ok(joined.status < 300, JSON.stringify(joined));
-      const invite = await api(ada, "POST", `/v1/people/${id}/invite`, {});
-      assert.ok(invite.status < 300, JSON.stringify(invite));
-      await rita.page.goto(invite.body.url);
-      await rita.page.fill("#label", "Rita's key");
-      await rita.page.click("#enrol button[type=submit], #enrol button");
-      await rita.page.waitForSelector("#held:not([hidden])", { timeout: 15000 });
-      const fingerprint = await rita.page.textContent("#held-key");
-      assert.match(fingerprint, /^SHA256:[A-Za-z0-9+/]{43}$/);
-      await shot(rita, "enrol-held");
-      const request = await rita.page.getAttribute("#held-link", "href");
       // Ada signs for exactly this key, in the console; then it signs Rita in.
-      await ada.page.goto(`${house.url}${request}`);
-      const shown = await ada.page.innerText("#request");
-      for (const part of [fingerprint, "Rita's key", "separation: none"]) assert.ok(shown.includes(part), `no ${part}`);
-      await shot(ada, "enrol-request");
-      await approveHere(ada);
-      await until("Rita's key stands", async () => (await api(ada, "GET", `/v1${request}`)).body.state === "finished");
-      await rita.page.goto(`${house.url}/login`);
-      await rita.page.click("#login button");
-      await rita.page.waitForURL((url) => url.pathname === "/", { timeout: 15000 });
+      const people = await joins(house, ada, rita, "Rita Reviewer", "reviewers", async (request) => {
+        const fingerprint = await rita.page.textContent("#held-key");
+        assert.match(fingerprint, /^SHA256:[A-Za-z0-9+/]{43}$/);
+        await shot(rita, "enrol-held");
+        await ada.page.goto(`${house.url}${request}`);
+        const shown = await ada.page.innerText("#request");
+        for (const part of [fingerprint, "Rita's key", "separation: none"]) assert.ok(shown.includes(part), `no ${part}`);
+        await shot(ada, "enrol-request");
+      });
       const me = await api(ada, "GET", "/v1/me");
-      const sponsor = body.people.find((row) => row.name === "Ada Admin").id;
+      const sponsor = people.find((row) => row.name === "Ada Admin").id;
       assert.ok(me.status === 200);
       agent = await addAgent(house, ada, sponsor);
       const policy = await api(ada, "PUT", "/v1/policy", { text: POLICY });
@@ -341,6 +356,69 @@ async function main() {
       await rita.page.keyboard.press("j");
       await rita.page.keyboard.press("Enter");
       await rita.page.waitForURL(/\/approvals\//, { timeout: 5000 });
+    });
+
+    await check("one person breaks glass alone, and another looks at it afterwards", async () => {
+      const otto = await person(browser, troubles, "Otto", { viewport: { width: 1280, height: 900 } });
+      await joins(house, ada, otto, "Otto Oncall", "oncall");
+      const before = target.removed.length;
+      const answer = agent.call("DELETE", "/orders/21", JSON.stringify({ why: "disk full" }), { "content-type": "application/json" });
+      const id = await until("the request", async () => {
+        const { body } = await api(rita, "GET", "/v1/approvals?state=pending");
+        return body.approvals.find((row) => row.resource.includes("orders/21"))?.id;
+      });
+      await otto.page.goto(`${house.url}/approvals/${id}`);
+      assert.equal(await otto.page.locator("#approve, #deny").count(), 0, "who may only break glass does nothing else");
+      await press(otto, "#glass");
+      await shot(otto, "glass-sheet");
+      const typed = otto.page.locator("#glass-typed");
+      await typed.fill(await typed.getAttribute("data-expected"));
+      await otto.page.fill("#glass-note", "the disk is full, and nobody else answers");
+      await otto.page.click("dialog[open] form[data-verdict=glass] button[type=submit]");
+      assert.equal((await answer).status, 204);
+      assert.equal(target.removed.length, before + 1);
+      await otto.page.locator("[data-live=stage]", { hasText: "Nobody has looked at this since" }).waitFor({ timeout: 15000 });
+      const told = await otto.page.innerText("[data-live=stage]");
+      for (const part of ["Break-glass: one person approved this alone", "Otto Oncall", "the disk is full"]) {
+        assert.ok(told.includes(part), `the page does not say ${part}`);
+      }
+      assert.equal(await otto.page.locator("#look-back").count(), 0, "nobody looks at their own");
+      await shot(otto, "glass-broken");
+      // Ada sponsors the agent: it stands on her list, and is not hers to judge.
+      await ada.page.goto(`${house.url}/?tab=glass`);
+      await ada.page.locator("#inbox-list .row", { hasText: "orders/21" }).waitFor({ timeout: 15000 });
+      await shot(ada, "glass-list");
+      await ada.page.goto(`${house.url}/approvals/${id}`);
+      assert.equal(await ada.page.locator("#look-back").count(), 0, "nor a sponsor at what their agent did");
+      // Rita was passed over.
+      await rita.page.goto(`${house.url}/?tab=glass`);
+      await rita.page.locator("#inbox-list .row", { hasText: "orders/21" }).waitFor({ timeout: 15000 });
+      assert.match(await rita.page.innerText("#inbox-list"), /Yours to look at/);
+      await noSidewaysScroll(rita.page);
+      await shot(rita, "glass-list-mine");
+      await rita.page.locator("#inbox-list .row a", { hasText: "orders/21" }).click();
+      await rita.page.waitForSelector("#request");
+      await noSidewaysScroll(rita.page);
+      await shot(rita, "glass-to-look-at");
+      await press(rita, "#look-back");
+      await rita.page.check("dialog[open] input[value=justified]");
+      await rita.page.fill("#look-back-note", "I was asleep, and it was right");
+      await shot(rita, "look-back-sheet");
+      await rita.page.click("dialog[open] form[data-verdict=look-back] button[type=submit]");
+      await rita.page.locator("[data-live=stage]", { hasText: "Looked at afterwards: justified" }).waitFor({ timeout: 15000 });
+      assert.match(await rita.page.innerText("[data-live=stage]"), /Rita Reviewer[^]*I was asleep, and it was right/);
+      await until("the button gone", async () => (await rita.page.locator("#look-back").count()) === 0);
+      await noSidewaysScroll(rita.page);
+      await shot(rita, "looked-back");
+      await rita.page.goto(`${house.url}/?tab=glass`);
+      assert.match(await rita.page.innerText("#inbox-list"), /No broken glass waits/);
+      const { body } = await api(ada, "GET", "/v1/approvals?awaits_later_review=true");
+      assert.deepEqual(body.approvals, []);
+      assert.equal((await api(ada, "GET", "/v1/approvals?broken_glass=true")).body.approvals.length, 1);
+      await otto.page.goto(`${house.url}/approvals/${id}`);
+      await shot(otto, "looked-back-desktop");
+      assert.equal(target.removed.pop(), "/orders/21", "nothing ran again");
+      await otto.page.context().close();
     });
 
     await check("the trail is searched, narrowed, and keeps itself current", async () => {

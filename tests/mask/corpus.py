@@ -1,6 +1,6 @@
-"""Precision and recall of masking on a corpus that a package makes: `faker`, in many languages.
+"""Precision and recall of masking on a corpus that a package makes (`faker`, in many languages), and on a held-out one.
 
-Writes the corpus to a file of its own, hands it to the Rust test that measures, and counts that test's checks. The
+Writes each corpus to a file of its own, hands them to the Rust test that measures, and counts that test's checks. The
 numbers come from other people's generators: what they get wrong shows up here as ours.
 """
 
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import held_out
 from faker import Faker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,8 +116,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus.jsonl"
         corpus.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        unseen = Path(folder) / "held_out.jsonl"
+        unseen.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in held_out.lines()), encoding="utf-8")
         command = ["cargo", "test", "--package", "mask", "--test", "corpus", "--", "--nocapture", "--test-threads=1"]
-        run = subprocess.run(command, cwd=ROOT, env={**os.environ, "COUNTERSIGN_MASK_CORPUS": str(corpus)},
+        run = subprocess.run(command, cwd=ROOT, env={**os.environ, "COUNTERSIGN_MASK_CORPUS": str(corpus),
+                                                             "COUNTERSIGN_MASK_HELD_OUT": str(unseen)},
                              stdout=subprocess.PIPE, text=True, check=False)
     print(run.stdout)
     counts = re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed", run.stdout)

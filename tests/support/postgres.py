@@ -25,10 +25,13 @@ def binaries():
 class Postgres:
     """One server, durable as a deployment's is."""
 
-    def __init__(self, address="127.0.0.1"):
+    def __init__(self, address="127.0.0.1", prepare=None, env=None):
+        """`prepare` is given the folder while it is empty; `env` is what the server finds in its environment."""
         self.binaries, self.address, self.port = binaries(), address, free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="countersign-postgres-"))
-        self.process = None
+        self.process, self.environment = None, {**os.environ, **(env or {})}
+        if prepare:
+            prepare(self.folder)
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.data = self.folder / "data"
@@ -49,7 +52,7 @@ class Postgres:
         options = [part for setting in settings for part in ("-c", setting)]
         self.process = subprocess.Popen(
             [*self._as_server(), str(self.binaries / "postgres"), "-D", str(self.data), *options],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder, env=self.environment,
         )
         end = time.monotonic() + READY_SECONDS
         ask = self._program(["pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(self.port)])

@@ -32,6 +32,8 @@ def by_rust(file, trust, entry=None):
         command += ["--rp-id", entry["rp_id"]]
     if entry and entry["web_origin"]:
         command += ["--web-origin", entry["web_origin"]]
+    if entry and entry.get("bootstrap"):
+        command += ["--bootstrap-key", entry["bootstrap"]]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode in (0, 1, 2), (done.returncode, done.stderr)
     report = json.loads(done.stdout)
@@ -45,7 +47,8 @@ def by_rust(file, trust, entry=None):
 
 
 def by_python(data, trust, entry=None):
-    trust = Trust(trust, entry and entry["rp_id"], [entry["web_origin"]] if entry and entry["web_origin"] else None)
+    entry = entry or {"rp_id": None, "web_origin": None}
+    trust = Trust(trust, entry["rp_id"], [entry["web_origin"]] if entry["web_origin"] else None, entry.get("bootstrap"))
     verdict, reasons, report = verify(io.BytesIO(data), trust)
     assert (verdict == "valid") == (not reasons), reasons
     return verdict, {approval: state_of(case) for approval, case, _ in report.cases}

@@ -5,11 +5,13 @@ fetched through the API and by the command line, and `countersign-verify` and `v
 it is: valid, and the same states. What is cut or swapped is found; whoever is no administrator gets none.
 """
 
+import base64
 import http.server
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -71,6 +73,12 @@ class Audit:
         return verdict, states
 
 
+def unpacked(line):
+    """An entry's leaf, as text."""
+    leaf = line["entry"]["leaf"]
+    return base64.urlsafe_b64decode(leaf + "=" * (-len(leaf) % 4)).decode()
+
+
 def ask(agent, name):
     """The agent asks for a removal in the background; the answer is waited for by who needs it."""
 
@@ -130,7 +138,7 @@ def main():
             assert signed["countersigned"]["word"] == "by" and signed["under"] in cases, signed
             of_the_key = cases[signed["under"]]["reviews"][0]
             assert of_the_key["person"] == person and of_the_key["group"] == "admins", of_the_key
-            assert of_the_key["key"]["countersigned"] == {"word": "bootstrap", "separation": "none"}, of_the_key
+            assert of_the_key["key"]["countersigned"] == {"word": "bootstrap", "separation": "none", "pinned": False}, of_the_key
 
         def of_a_period():
             file = audit.fetch("period.tar")
@@ -172,6 +180,35 @@ def main():
                                   capture_output=True, text=True, timeout=120)
             assert json.loads(done.stdout)["bundle"]["contents"]["entries"]["reveal/1"] >= 1
 
+        def fields_by_name():
+            file = audit.fetch("one-field.tar", approvals=[first], disclose=["http.target"])
+            assert audit.both(file)[0] == "valid"
+            with tarfile.open(file) as archive:
+                lines = [json.loads(line) for line in archive.extractfile("entries.jsonl")]
+            (payload,) = [line["payload"] for line in lines if f'"{first}"' in unpacked(line) and line.get("payload")]
+            opened = [field["open"]["path"] for field in payload if "open" in field]
+            assert opened == ["http.target"] and len(payload) > 1, payload
+            # What was opened is on record, field by field; a path that nothing has opens nothing and logs nothing.
+            before = reveals()
+            none = audit.fetch("no-field.tar", approvals=[first], disclose=["http.nothing"])
+            assert audit.both(none)[0] == "valid" and reveals() == before, (before, reveals())
+            audit.fetch("again.tar", approvals=[first], disclose=["http.target", "http.nothing"])
+            assert reveals() == before + 1, (before, reveals())
+            admin.call("POST", "/v1/bundles", {"approvals": [first], "payload": True, "disclose": ["a"]}).expect(400, 422)
+            admin.call("POST", "/v1/bundles", {"approvals": [first], "disclose": ["a"] * 65}).expect(400, 422)
+
+        def reveals():
+            done = subprocess.run([str(BINARIES / "countersign-verify"), str(audit.fetch("count.tar")), "--trust", str(audit.trust),
+                                   "--json"], capture_output=True, text=True, timeout=120)
+            return json.loads(done.stdout)["bundle"]["contents"]["entries"].get("reveal/1", 0)
+
+        def the_bootstrap_key():
+            done = subprocess.run([str(BINARIES / "countersign-verify"), str(audit.folder / "cases.tar"), "--trust", str(audit.trust)],
+                                  capture_output=True, text=True, timeout=120)
+            assert "TAKEN ON TRUST" in subprocess.run([*done.args, "--full"], capture_output=True, text=True).stdout, done.stdout
+            other = "SHA256:" + "A" * 43
+            assert audit.both(audit.folder / "cases.tar", "--bootstrap-key", other)[0] == "invalid"
+
         def a_byte_is_changed():
             data = bytearray((audit.folder / "period.tar").read_bytes())
             for at in range(700, len(data), max(1, len(data) // 12)):
@@ -211,7 +248,8 @@ def main():
                            ("a bundle since a checkpoint", since_a_checkpoint),
                            ("a bundle that begins within a case", from_within_a_case),
                            ("a bundle between two moments", between_two_moments),
-                           ("passkeys pinned", pinned), ("payloads", payloads), ("a byte is changed", a_byte_is_changed),
+                           ("passkeys pinned", pinned), ("payloads", payloads), ("fields by name", fields_by_name),
+                           ("the bootstrap key", the_bootstrap_key), ("a byte is changed", a_byte_is_changed),
                            ("the population as a table", a_table), ("nobody else", nobody_else),
                            ("a receipt", a_receipt)):
             tally.check(name, work)

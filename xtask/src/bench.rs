@@ -31,6 +31,11 @@ pub(crate) const ROWS: &[Step] = &[
         },
     },
     Step {
+        name: "period",
+        needs: &[],
+        run: |root| run::cargo(root, &["bench", "--package", "verify", "--bench", "period"]),
+    },
+    Step {
         name: "search",
         needs: &[],
         run: |root| {

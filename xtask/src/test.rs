@@ -26,14 +26,15 @@ const STEPS: &[Step] = &[
     Step { name: "format", needs: &[], run: |root| run::cargo(root, &["fmt", "--all", "--check"]) },
     Step {
         name: "clippy",
-        needs: &[],
+        // `pg_query` builds PostgreSQL's parser and reads its headers with libclang.
+        needs: &[Need::Apt(&["libclang-dev"])],
         run: |root| run::cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     },
     Step { name: "arrows", needs: &[], run: arrows::arrows },
     Step {
         name: "cargo-test",
         // OpenSSH checks the signatures that the tests of `assertion` make; those of `store` start a PostgreSQL.
-        needs: &[Need::Apt(&["openssh-client", "openssl", "postgresql", "util-linux"])],
+        needs: &[Need::Apt(&["openssh-client", "openssl", "postgresql", "util-linux", "libclang-dev"])],
         run: |root| run::cargo_test(root, &["--workspace", "--no-fail-fast"]),
     },
     Step { name: "deny", needs: &[Need::CargoTool("cargo-deny", "0.20.2")], run: deny },
@@ -88,6 +89,20 @@ const SUITES: &[Step] = &[
         ],
         run: |root| run::script(root, "tests/streams/streams.py", &[], SUITE_LIMIT),
     },
+    Step {
+        name: "streams-shared",
+        needs: &[
+            PYTHON,
+            Need::Pip(&[("standardwebhooks", "1.1.0")]),
+            Need::Apt(&["postgresql", "util-linux", "iproute2"]),
+        ],
+        run: |root| run::script(root, "tests/streams/gateways.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "streams-hostile",
+        needs: &[PYTHON, Need::Pip(&[("standardwebhooks", "1.1.0")])],
+        run: |root| run::script(root, "tests/streams/hostile.py", &[], SUITE_LIMIT),
+    },
     Step { name: "verify", needs: &[PYTHON], run: verify },
     Step {
         name: "terminal",
@@ -102,7 +117,28 @@ const SUITES: &[Step] = &[
     Step {
         name: "faults",
         needs: &[PYTHON, Need::Apt(&["gcc", "libc6-dev"])],
-        run: |root| run::script(root, "tests/faults/faults.py", &["12"], SUITE_LIMIT),
+        // Four write points of each of five scripts, and three rounds; `cargo xtask soak faults` takes them all.
+        run: |root| run::script(root, "tests/faults/faults.py", &["sample"], SUITE_LIMIT),
+    },
+    Step {
+        name: "clock",
+        needs: &[PYTHON, Need::Apt(&["gcc", "libc6-dev"])],
+        run: |root| run::script(root, "tests/faults/clock.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "restores",
+        needs: &[PYTHON],
+        run: |root| run::script(root, "tests/log/restores.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "store-disk",
+        needs: &[PYTHON, Need::Apt(&["postgresql", "util-linux", "mount", "gcc", "libc6-dev"])],
+        run: |root| run::script(root, "tests/store/disk.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "abuse",
+        needs: &[PYTHON],
+        run: |root| run::script(root, "tests/log/abuse.py", &[], SUITE_LIMIT),
     },
     Step {
         name: "reconcile",
@@ -110,8 +146,22 @@ const SUITES: &[Step] = &[
         run: |root| run::script(root, "tests/reconcile/postgres.py", &[], SUITE_LIMIT),
     },
     Step {
+        name: "postgres",
+        needs: &[PYTHON, Need::Pip(DRIVERS), Need::Npm(&[("pg", "8.23.1")]), POSTGRES],
+        run: |root| gated(root, "tests/postgres/wire.py"),
+    },
+    Step {
+        name: "postgres-regress",
+        needs: &[PYTHON, Need::Pip(DRIVERS), POSTGRES, Need::Apt(&["gcc", "libc6-dev"])],
+        run: |root| gated(root, "tests/postgres/regress.py"),
+    },
+    Step {
         name: "mask",
-        needs: &[Need::Pip(&[("faker", "40.54.0")])],
+        needs: &[
+            Need::Pip(&[("faker", "40.54.0"), ("detect-secrets", "1.5.0"), ("exrex", "0.12.0")]),
+            // Its templates alone are read; what it would bring along is a gigabyte of models.
+            Need::PipAlone("presidio-evaluator", "0.3.2"),
+        ],
         run: |root| run::script(root, "tests/mask/corpus.py", &[], SUITE_LIMIT),
     },
     Step {
@@ -123,6 +173,10 @@ const SUITES: &[Step] = &[
 
 /// What the Python suites' support needs: the tests' software passkey and agents' keys.
 pub(crate) const PYTHON: Need = Need::Pip(&[("cryptography", "50.0.2"), ("cbor2", "6.2.1")]);
+
+/// What the suites of the PostgreSQL gate need: clients that we did not write, and a server.
+const DRIVERS: &[(&str, &str)] = &[("psycopg", "3.3.9"), ("psycopg-binary", "3.3.9"), ("asyncpg", "0.32.0")];
+const POSTGRES: Need = Need::Apt(&["postgresql", "util-linux"]);
 
 /// The longest that one suite may take.
 const SUITE_LIMIT: Duration = Duration::from_secs(1200);
@@ -201,8 +255,17 @@ fn verify(root: &Path) -> Result<Tally> {
     let build = ["build", "--package", "verify", "--bins", "--example", "vectors"];
     let mut tally = run::cargo(root, &build)?;
     tally += run::script(root, "tests/verify/agree.py", &[], SUITE_LIMIT)?;
+    // `cargo xtask soak verifiers` takes many more.
+    tally += run::script(root, "tests/verify/differ.py", &["600"], SUITE_LIMIT)?;
     tally += run::script(root, "tests/verify/bundles.py", &[], SUITE_LIMIT)?;
     Ok(tally)
+}
+
+/// A script that meets the example gate of `crates/postgres`.
+fn gated(root: &Path, script: &str) -> Result<Tally> {
+    let built = run::cargo(root, &["build", "--package", "postgres", "--example", "gate"])?;
+    ensure!(built.failed == 0, "the gate that `{script}` tests does not build");
+    run::script(root, script, &[], SUITE_LIMIT)
 }
 
 /// Licences, bans and sources of everything in the lock file; known vulnerabilities too, when their

@@ -124,8 +124,23 @@ pub const STATEMENT_CHALLENGE_PREFIX: &[u8] = b"countersign/approval-statement/v
 /// nonce and an expiry inside it make the challenge fresh and single-use.
 #[must_use]
 pub fn statement_challenge(statement: &[u8]) -> [u8; 32] {
+    challenge(STATEMENT_CHALLENGE_PREFIX, statement)
+}
+
+/// What [`later_challenge`] puts before a statement: a later review of broken glass is no approval, and neither
+/// signature passes for the other.
+pub const LATER_CHALLENGE_PREFIX: &[u8] = b"countersign/later-review-statement/v1\n";
+
+/// The challenge that signs the statement of one later review of broken glass:
+/// `SHA-256("countersign/later-review-statement/v1\n" ‖ statement)`. Otherwise as [`statement_challenge`].
+#[must_use]
+pub fn later_challenge(statement: &[u8]) -> [u8; 32] {
+    challenge(LATER_CHALLENGE_PREFIX, statement)
+}
+
+fn challenge(prefix: &[u8], statement: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(STATEMENT_CHALLENGE_PREFIX);
+    hash.update(prefix);
     hash.update(statement);
     hash.finalize().into()
 }

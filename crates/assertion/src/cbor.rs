@@ -1,5 +1,7 @@
 //! Reading one CBOR item strictly (RFC 8949): definite lengths, shortest forms, no key twice at any
-//! depth. WebAuthn Level 3 §2.4 asks decoders to reject the rest. The order of keys is not judged
+//! depth, and no tags (CTAP 2.2 §8). WebAuthn Level 3 §2.4 asks decoders to reject the rest. No
+//! floating-point numbers either: nobody sends them, and two readers need not agree on their shortest
+//! form. The order of keys is not judged
 //! here: attestation statements from the field, and from the specification's own test vectors, do not
 //! keep it. Where order matters, in the public key, `public_key` compares the whole encoding.
 
@@ -25,7 +27,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Item<'_>> {
     let value: Value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_CBOR_DEPTH).ok()?;
     let length = bytes.len().checked_sub(rest.len())?;
     let (bytes, rest) = bytes.split_at_checked(length)?;
-    let strict = encode(&value)? == bytes && keys_are_unique(&value);
+    let strict = encode(&value)? == bytes && is_plain(&value);
     strict.then_some(Item { value, bytes, rest })
 }
 
@@ -35,16 +37,17 @@ fn encode(value: &Value) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Recursion is as deep as the value, which `read` bounds by [`MAX_CBOR_DEPTH`].
-fn keys_are_unique(value: &Value) -> bool {
+/// Whether no key stands twice, and no tag and no float anywhere. Recursion is as deep as the value, which `read`
+/// bounds by [`MAX_CBOR_DEPTH`].
+fn is_plain(value: &Value) -> bool {
     if let Some(entries) = value.as_map() {
         let mut seen = BTreeSet::new();
         return entries.iter().all(|(key, value)| {
-            encode(key).is_some_and(|key| seen.insert(key)) && keys_are_unique(key) && keys_are_unique(value)
+            encode(key).is_some_and(|key| seen.insert(key)) && is_plain(key) && is_plain(value)
         });
     }
     if let Some(items) = value.as_array() {
-        return items.iter().all(keys_are_unique);
+        return items.iter().all(is_plain);
     }
-    value.as_tag().is_none_or(|(_, value)| keys_are_unique(value))
+    !value.is_tag() && !value.is_float()
 }

@@ -27,8 +27,8 @@ pub struct ClientData {
 
 impl ClientData {
     /// Reads `clientDataJSON`, at most [`MAX_CLIENT_DATA_BYTES`] bytes. Stricter than WebAuthn Level 3
-    /// §7.1 steps 5 and 6: invalid UTF-8, a byte order mark and a key named twice, at any depth, are
-    /// refused, so that no two readers can read two meanings from bytes that one person signed.
+    /// §7.1 steps 5 and 6: invalid UTF-8, a byte order mark, a key named twice and a number that is no
+    /// integer of 64 bits, at any depth, are refused, so that no two readers can read two meanings from bytes that one person signed.
     ///
     /// # Errors
     ///
@@ -161,8 +161,9 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Other)
     }
 
+    /// Where one reader finds infinity and another none, two would read two meanings.
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Other)
+        Err(E::custom("a number that is no integer of 64 bits"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {

@@ -46,7 +46,10 @@ mod base64url;
 #[cfg(test)]
 mod tests;
 
-pub use assertion::{Assertion, Checked, STATEMENT_CHALLENGE_PREFIX, check_assertion, statement_challenge};
+pub use assertion::{
+    Assertion, Checked, LATER_CHALLENGE_PREFIX, STATEMENT_CHALLENGE_PREFIX, check_assertion, later_challenge,
+    statement_challenge,
+};
 pub use authenticator_data::{Aaguid, AttestedCredential, AuthenticatorData, CredentialId, Flags};
 pub use client_data::ClientData;
 pub use limits::{
@@ -59,6 +62,6 @@ pub use refusal::Refusal;
 pub use registration::{Registered, check_registration};
 pub use relying_party::{RelyingParty, UserVerification};
 pub use sshsig::{
-    CheckedSshSignature, ENROLMENT_NAMESPACE, STATEMENT_NAMESPACE, SshPublicKey, check_ssh_signature,
-    claimed_key, dearmor, enarmor, statement_message,
+    CheckedSshSignature, ENROLMENT_NAMESPACE, LATER_NAMESPACE, STATEMENT_NAMESPACE, SshPublicKey,
+    check_ssh_signature, claimed_key, dearmor, enarmor, later_message, statement_message,
 };

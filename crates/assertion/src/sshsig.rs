@@ -26,6 +26,9 @@ pub use key::SshPublicKey;
 /// e-mail, a file) stands under another one.
 pub const STATEMENT_NAMESPACE: &str = "approval-statement@countersign";
 
+/// The namespace under which statements of later reviews of broken glass are signed.
+pub const LATER_NAMESPACE: &str = "later-review-statement@countersign";
+
 /// The namespace under which the owner of a new key signs that it is theirs.
 pub const ENROLMENT_NAMESPACE: &str = "key-enrolment@countersign";
 
@@ -34,6 +37,12 @@ pub const ENROLMENT_NAMESPACE: &str = "key-enrolment@countersign";
 #[must_use]
 pub fn statement_message(statement: &[u8]) -> Vec<u8> {
     [crate::STATEMENT_CHALLENGE_PREFIX, statement].concat()
+}
+
+/// The same for the statement of a later review of broken glass, signed under [`LATER_NAMESPACE`].
+#[must_use]
+pub fn later_message(statement: &[u8]) -> Vec<u8> {
+    [crate::LATER_CHALLENGE_PREFIX, statement].concat()
 }
 
 /// Checks that this key signed this message under this namespace, with its user present and verified.

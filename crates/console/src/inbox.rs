@@ -31,9 +31,6 @@ const OPEN: [&str; 3] = ["pending", "approved", "executing"];
 /// The states in which nothing can.
 const DONE: [&str; 4] = ["finished", "denied", "expired", "cancelled"];
 
-/// Every state, for a look back.
-const ANY: [&str; 0] = [];
-
 /// Which requests are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -45,7 +42,7 @@ pub(crate) enum Tab {
     All,
     /// Those that have ended.
     Done,
-    /// Those whose glass was broken, for somebody to look at.
+    /// Those whose broken glass nobody has looked at.
     Glass,
 }
 
@@ -72,8 +69,10 @@ pub(crate) struct Inbox {
     /// Whether there are more open requests than were looked through.
     pub(crate) more: bool,
     pub(crate) rows: Vec<Row>,
-    /// Whether whoever looks administers, and is shown whose glass was broken.
+    /// Whether whoever looks administers, and is shown the list of broken glass though it is empty.
     pub(crate) administers: bool,
+    /// How many broken glasses that whoever looks may see wait for somebody to look at them.
+    pub(crate) glass: usize,
     /// Behind which row older ended requests stand.
     pub(crate) older: Option<ActionId>,
     pub(crate) now: Timestamp,
@@ -98,6 +97,8 @@ pub(crate) struct Row {
     pub(crate) question: bool,
     /// Whether glass was broken.
     pub(crate) broken_glass: bool,
+    /// Whether whoever looks may look at the broken glass, and sign what they find.
+    pub(crate) may_look_back: bool,
     pub(crate) mine: Mine,
 }
 
@@ -147,7 +148,7 @@ pub(crate) async fn list(
 async fn gather(gateway: &Gateway, human: &Human, asked: &Asked) -> Result<Inbox, Failure> {
     let (open, more) = open_requests(gateway, human).await?;
     let directory = gateway.directory();
-    let mut rows: Vec<Row> = open.iter().map(|summary| row(gateway, &directory, human, summary)).collect();
+    let mut rows = rows_of(gateway, &directory, human, open.iter()).await?;
     rows.sort_by_key(|row| (Reverse(row.risk), row.stage.until(), row.id));
     let mut inbox = Inbox {
         tab: asked.tab,
@@ -158,6 +159,7 @@ async fn gather(gateway: &Gateway, human: &Human, asked: &Asked) -> Result<Inbox
         more,
         rows,
         administers: administers(&directory, human),
+        glass: broken_glass(gateway, human, None).await?.0.len(),
         older: None,
         now: gateway.now(),
     };
@@ -167,20 +169,12 @@ async fn gather(gateway: &Gateway, human: &Human, asked: &Asked) -> Result<Inbox
         Tab::Done => {
             let done = store_page(gateway, &DONE, after(asked), limits::DONE_ROWS).await?;
             let visible = done.rows.iter().filter(|row| gateway.may_see(row, human.person));
-            inbox.rows = visible.map(|summary| row(gateway, &directory, human, summary)).collect();
+            inbox.rows = rows_of(gateway, &directory, human, visible).await?;
             inbox.older = done.next.map(|Cursor(id)| id);
         }
         Tab::Glass => {
-            let (mut after, mut found) = (after(asked), Vec::new());
-            for _ in 0..limits::INBOX_PAGES {
-                let page = store_page(gateway, &ANY, after, PAGE_LIMIT).await?;
-                found.extend(page.rows.into_iter().filter(|row| is_broken(gateway, human, row)));
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-            inbox.rows = found.iter().map(|summary| row(gateway, &directory, human, summary)).collect();
+            let (found, after) = broken_glass(gateway, human, after(asked)).await?;
+            inbox.rows = rows_of(gateway, &directory, human, found.iter()).await?;
             inbox.older = after.map(|Cursor(id)| id);
         }
     }
@@ -195,8 +189,16 @@ fn administers(directory: &Directory, human: &Human) -> bool {
     directory.person(human.person).is_some_and(|person| person.groups.contains(&GroupName::admins()))
 }
 
-fn is_broken(gateway: &Gateway, human: &Human, summary: &Summary) -> bool {
-    summary.approval.case().broken_glass().next().is_some() && gateway.may_see(summary, human.person)
+/// A page of those whose broken glass nobody has looked at, as far as whoever looks may see them, and where the next begins.
+async fn broken_glass(
+    gateway: &Gateway,
+    human: &Human,
+    after: Option<Cursor>,
+) -> Result<(Vec<Summary>, Option<Cursor>), Failure> {
+    let filter = Filter { awaits_later_review: true, ..Filter::default() };
+    let mut page = gateway.store().list(&filter, after, PAGE_LIMIT).await.map_err(GatewayError::from)?;
+    page.rows.retain(|row| gateway.may_see(row, human.person));
+    Ok((page.rows, page.next))
 }
 
 async fn open_requests(gateway: &Gateway, human: &Human) -> Result<(Vec<Summary>, bool), Failure> {
@@ -223,7 +225,27 @@ async fn store_page(
     gateway.store().list(&filter, after, limit).await.map_err(|error| GatewayError::from(error).into())
 }
 
-fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summary) -> Row {
+/// The rows of a list. Only so many are looked into for what their viewer may not open; of the rest, only what they ask
+/// for counts.
+async fn rows_of<'a>(
+    gateway: &Gateway,
+    directory: &Directory,
+    human: &Human,
+    listed: impl Iterator<Item = &'a Summary>,
+) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for (number, summary) in listed.enumerate() {
+        let may_approve = if number < limits::LOOKED_INTO {
+            gateway.may_approve_listed(summary, human.person).await?
+        } else {
+            gateway.standing(summary, human.person).may_approve
+        };
+        rows.push(row(gateway, directory, human, summary, may_approve));
+    }
+    Ok(rows)
+}
+
+fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summary, may_approve: bool) -> Row {
     let (action, case) = (summary.action.parts(), summary.approval.case());
     let rules = &case.evaluation.rules;
     Row {
@@ -241,7 +263,8 @@ fn row(gateway: &Gateway, directory: &Directory, human: &Human, summary: &Summar
         missing: case.open(),
         question: case.question_open(),
         broken_glass: case.broken_glass().next().is_some(),
-        mine: mine(gateway, case, human, summary),
+        may_look_back: gateway.later_standing(summary, human.person).group.is_some(),
+        mine: mine(case, human, summary, may_approve),
     }
 }
 
@@ -254,15 +277,13 @@ fn named(gateway: &Gateway, summary: &Summary, directory: &Directory) -> String 
     }
 }
 
-fn mine(gateway: &Gateway, case: &Case, human: &Human, summary: &Summary) -> Mine {
+fn mine(case: &Case, human: &Human, summary: &Summary, may_approve: bool) -> Mine {
     let on_chain = case.chain.parties().any(|party| party == Principal::Person(human.person));
     if summary.approval.is_terminal() {
         Mine::Nothing
     } else if on_chain && case.question_open() {
         Mine::Answer
-    } else if matches!(summary.approval, Approval::Pending(_))
-        && gateway.standing(summary, human.person).may_approve
-    {
+    } else if matches!(summary.approval, Approval::Pending(_)) && may_approve {
         Mine::Decide
     } else {
         Mine::Nothing

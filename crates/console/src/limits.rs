@@ -3,6 +3,8 @@
 /// How many pages of the store's listing the inbox looks through for what is open; with pages of 200
 /// that is 1,000 requests. What is beyond is said, not hidden.
 pub(crate) const INBOX_PAGES: usize = 5;
+/// How many rows of the inbox are looked into for what their viewer may not open.
+pub(crate) const LOOKED_INTO: usize = 64;
 /// How many ended requests one page of the inbox shows.
 pub(crate) const DONE_ROWS: usize = 50;
 /// How many records one page of the trail shows.

@@ -14,6 +14,7 @@ use axum::http::HeaderMap;
 use domain::approval::{Approval, Case, DeniedBy};
 use domain::directory::Directory;
 use domain::id::{ActionId, GroupName, PersonId, QuestionId};
+use domain::later::Finding;
 use domain::outcome::{Ending, Outcome};
 use domain::principal::Principal;
 use domain::requirement::{Progress, Requirement, Separation, Tally};
@@ -22,6 +23,7 @@ use domain::statement::Verdict;
 use domain::time::Timestamp;
 use domain::verb::{VOCABULARY, Verb, VerbGroup};
 use gateway::card::{Card, Shown, name_of};
+use gateway::later::Later;
 use gateway::people::Human;
 use gateway::reveal::Viewer;
 use gateway::review::Standing;
@@ -55,6 +57,7 @@ pub(crate) struct View {
     pub(crate) mine: Mine,
     pub(crate) holds: Vec<HoldView>,
     pub(crate) reviews: Vec<ReviewView>,
+    pub(crate) later: LaterView,
     pub(crate) solo: bool,
     pub(crate) prior: Prior,
     /// The last ones of this shape that whoever looks may see, newest first.
@@ -111,6 +114,31 @@ pub(crate) struct ReviewView {
     pub(crate) broke_glass: bool,
     /// Whether it counts no more, because its reviewer lost their standing.
     pub(crate) dismissed: bool,
+}
+
+/// The later review of broken glass.
+#[derive(Debug, Default)]
+pub(crate) struct LaterView {
+    /// Whether glass was broken and nobody has looked at it since.
+    pub(crate) awaited: bool,
+    /// Whether what is stored of it is not what was signed.
+    pub(crate) altered: bool,
+    /// What somebody found.
+    pub(crate) found: Option<FindingView>,
+    /// The group as one of which whoever looks may do so now.
+    pub(crate) group: Option<GroupName>,
+}
+
+/// What somebody found who looked at broken glass.
+#[derive(Debug)]
+pub(crate) struct FindingView {
+    pub(crate) by: String,
+    pub(crate) finding: Finding,
+    pub(crate) group: GroupName,
+    pub(crate) note: Shown,
+    pub(crate) at: Timestamp,
+    /// What signed it, in words.
+    pub(crate) key: &'static str,
 }
 
 /// An earlier request of the same shape.
@@ -195,7 +223,7 @@ async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<V
         displayed: card.digest()?.to_string(),
         group: action.verb.group(),
         meaning: meaning(action.verb),
-        stage: Stage::of(summary, &directory),
+        stage: Stage::of(gateway, summary, &directory),
         standing: gateway.standing_over(summary, person, !card.masked.is_empty())?,
         may_reveal: gateway.may_reveal(summary, person)?,
         mine: Mine { on_chain: case.chain.contains(person), asked: asked_by(case, person) },
@@ -204,7 +232,8 @@ async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<V
             .requirement()
             .map(|requirement| holds(requirement, &case.approvals()))
             .unwrap_or_default(),
-        reviews: reviews(case, &directory),
+        reviews: reviews(gateway, summary, &directory),
+        later: later(gateway, summary, person, &directory),
         solo: case
             .evaluation
             .requirement()
@@ -287,25 +316,51 @@ fn holds(requirement: &Requirement, approvals: &Tally) -> Vec<HoldView> {
         .collect()
 }
 
-fn reviews(case: &Case, directory: &Directory) -> Vec<ReviewView> {
+fn reviews(gateway: &Gateway, summary: &Summary, directory: &Directory) -> Vec<ReviewView> {
     let one = |record: &domain::approval::Recorded| ReviewView {
         by: name_of(Principal::Person(record.statement.reviewer), directory),
         verdict: record.statement.verdict,
         group: record.statement.group.clone(),
-        note: record.statement.note.as_deref().map(Shown::new),
+        note: record.statement.note.as_deref().map(|note| Shown::new(&gateway.shown_words(summary, note))),
         at: record.at,
-        key: match record.signed.proof {
-            Proof::Passkey(_) => "a passkey",
-            Proof::SshSig(_) => "an SSH key",
-        },
+        key: key_word(&record.signed.proof),
         broke_glass: record.statement.break_glass,
         dismissed: record.dismissed.is_some(),
     };
-    case.reviews.iter().map(one).collect()
+    summary.approval.case().reviews.iter().map(one).collect()
+}
+
+fn key_word(proof: &Proof) -> &'static str {
+    match proof {
+        Proof::Passkey(_) => "a passkey",
+        Proof::SshSig(_) => "an SSH key",
+    }
+}
+
+fn later(gateway: &Gateway, summary: &Summary, person: PersonId, directory: &Directory) -> LaterView {
+    let group = gateway.later_standing(summary, person).group;
+    match gateway.later_review(summary) {
+        Later::None => LaterView::default(),
+        Later::Awaited => LaterView { awaited: true, group, ..LaterView::default() },
+        Later::Altered => LaterView { altered: true, ..LaterView::default() },
+        Later::Done(review) => {
+            let statement = &review.statement;
+            let found = FindingView {
+                by: name_of(Principal::Person(statement.reviewer), directory),
+                finding: statement.finding,
+                group: statement.group.clone(),
+                note: Shown::new(&gateway.shown_words(summary, &statement.note)),
+                at: review.at,
+                key: key_word(&review.signed.proof),
+            };
+            LaterView { found: Some(found), ..LaterView::default() }
+        }
+    }
 }
 
 impl Stage {
-    fn of(summary: &Summary, directory: &Directory) -> Self {
+    fn of(gateway: &Gateway, summary: &Summary, directory: &Directory) -> Self {
+        let words = |text: &str| gateway.shown_words(summary, text);
         match &summary.approval {
             Approval::Pending(pending) => Self::Pending { question: pending.case.question_open() },
             Approval::Approved(approved) => Self::Approved {
@@ -314,12 +369,13 @@ impl Stage {
             },
             Approval::Executing(executing) => Self::Executing { since: executing.since },
             Approval::Finished(finished) => {
-                Self::Finished { outcome: finished.outcome.clone(), at: finished.at }
+                let detail = words(&finished.outcome.detail);
+                Self::Finished { outcome: Outcome { detail, ..finished.outcome.clone() }, at: finished.at }
             }
             Approval::Denied(denied) => match &denied.by {
                 DeniedBy::Person(person, why) => Self::Denied {
                     by: Some(name_of(Principal::Person(*person), directory)),
-                    why: why.as_deref().map(Shown::new),
+                    why: why.as_deref().map(|why| Shown::new(&words(why))),
                     at: denied.at,
                 },
                 DeniedBy::Policy(why) => Self::Denied { by: None, why: Some(Shown::new(why)), at: denied.at },
@@ -327,7 +383,7 @@ impl Stage {
             Approval::Expired(ended) => Self::Expired { at: ended.at },
             Approval::Cancelled(cancelled) => Self::Cancelled {
                 by: name_of(cancelled.by, directory),
-                reason: Shown::new(&cancelled.reason),
+                reason: Shown::new(&words(&cancelled.reason)),
                 at: cancelled.at,
             },
         }

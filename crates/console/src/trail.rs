@@ -37,6 +37,8 @@ pub(crate) struct Trail<'a> {
     pub(crate) later: bool,
     /// How many entries of the log the index has not read yet.
     pub(crate) behind: u64,
+    /// How many segments of activity are not in this gateway's folder, nor in its index.
+    pub(crate) elsewhere: u64,
     pub(crate) directory: &'a Directory,
     pub(crate) now: Timestamp,
 }
@@ -100,6 +102,7 @@ async fn gather<'a>(
         answer,
         later: asked.after.is_some(),
         behind: size.saturating_sub(index.progress().entries),
+        elsewhere: index.elsewhere().map_err(unavailable)?,
         directory,
         now,
     })

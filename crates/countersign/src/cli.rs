@@ -47,7 +47,10 @@ Exit codes:
 const HEADINGS: &[(&str, &[&str])] = &[
     ("Run a gateway", &["up", "doctor", "backup", "keys"]),
     ("Sign in", &["login", "logout", "whoami"]),
-    ("Ask, and review", &["request", "inbox", "show", "approve", "deny", "ask", "answer", "cancel"]),
+    (
+        "Ask, and review",
+        &["request", "inbox", "show", "approve", "deny", "ask", "look-back", "answer", "cancel"],
+    ),
     ("People, agents, rules", &["person", "group", "agent", "route", "policy"]),
     ("Proof", &["audit", "witness"]),
     ("Reference", &["verbs", "openapi", "completions"]),
@@ -109,6 +112,8 @@ pub(crate) enum Command {
     Deny(of::review::Options),
     /// Ask about a request: opens its page, where your passkey signs, or signs here with an SSH key
     Ask(of::review::Options),
+    /// Look at broken glass afterwards: opens its page, where your passkey signs, or signs here with an SSH key
+    LookBack(of::look_back::Options),
     /// Answer a reviewer's question
     Answer(of::answer::Options),
     /// Take a request of yours back

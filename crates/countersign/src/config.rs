@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use domain::id::{CredentialRef, Origin};
+use points::peer::TrustedProxies;
 use serde::Deserialize;
 use store::postgres::DatabaseUrl;
 
@@ -56,6 +57,9 @@ pub(crate) struct Listen {
     pub(crate) console: SocketAddr,
     /// The HTTP enforcement point, which agents call.
     pub(crate) http: SocketAddr,
+    /// The proxies before console and API, by address or network, that are believed when `X-Forwarded-For` says for whom
+    /// they speak. Nobody is where it is not given, and then everybody behind a proxy is one peer to the limits on tries.
+    pub(crate) trusted_proxies: Vec<String>,
 }
 
 /// The store.
@@ -158,6 +162,7 @@ impl Default for Listen {
         Self {
             console: SocketAddr::from(([127, 0, 0, 1], 7676)),
             http: SocketAddr::from(([127, 0, 0, 1], 7677)),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -243,6 +248,17 @@ impl Config {
             Some(password) => url.with_password(&password.read("store.password")?),
             None => url,
         }))
+    }
+
+    /// The proxies that are believed when they say for whom they speak.
+    pub(crate) fn trusted_proxies(&self) -> anyhow::Result<TrustedProxies> {
+        TrustedProxies::read(self.listen.trusted_proxies.iter().map(String::as_str))
+            .context("listen.trusted_proxies")
+    }
+
+    /// Whether people come through a proxy, as they must where the public URL is HTTPS, and none is trusted.
+    pub(crate) fn hides_its_peers(&self) -> bool {
+        self.public_url.starts_with("https://") && self.listen.trusted_proxies.is_empty()
     }
 
     /// The secrets' values, read once at start.

@@ -109,11 +109,15 @@ pub(crate) fn origin(folder: &Path, configured: Option<&Origin>, fresh: bool) ->
 }
 
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.is_dir()).collect();
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    }
+    for made in missing {
+        sync_folder_of(made).with_context(|| format!("cannot make `{}` durable", made.display()))?;
     }
     Ok(())
 }
@@ -136,16 +140,33 @@ pub(crate) fn read_or_make(path: &Path, fresh: bool) -> anyhow::Result<[u8; 32]>
     })
 }
 
-/// Writes a file that only this user can read, and makes it durable.
+/// Writes a file that only this user can read: whole or not at all, and durable with its name. One that stands is an
+/// error. A key that is used before it is durable could be gone with the power, and all that it sealed with it.
 pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".draft");
+    let draft = PathBuf::from(draft);
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    // What a lost process left behind is written over.
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).with_context(|| format!("cannot make `{}`", path.display()))?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    Ok(())
+    let write = || {
+        let mut file = options.open(&draft)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        // Unlike a rename, a link never replaces.
+        std::fs::hard_link(&draft, path)?;
+        std::fs::remove_file(&draft)?;
+        sync_folder_of(path)
+    };
+    write().with_context(|| format!("cannot make `{}`", path.display()))
+}
+
+/// Makes the names in a file's folder durable.
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Refuses a key that others on this machine can read.

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use audit::VerifierKey;
 use axum::Router;
 use serde::Deserialize;
@@ -14,6 +15,9 @@ use tokio::task::JoinHandle;
 use transparency::publish::{self, Folder, Notes, Publisher, S3, S3Config, Target};
 
 use crate::config::Secret;
+
+/// How long the start waits for a place that the log is published at.
+const START_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Under which path the console's listener serves the log.
 const PREFIX: &str = "/log";
@@ -81,27 +85,73 @@ impl Transparency {
         if self.serve { Router::new().nest(PREFIX, publish::router(ledger, notes)) } else { Router::new() }
     }
 
-    /// Publishes from here on, until `stopped` says so.
-    pub(crate) fn publish(
-        &self,
-        ledger: &Arc<dyn Ledger>,
-        notes: &Notes,
-        log_key: &str,
-        stopped: &watch::Receiver<bool>,
-    ) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    /// Opens every place that the log is published at. Nothing is written yet.
+    pub(crate) fn publishers(&self, ledger: &Arc<dyn Ledger>, log_key: &str) -> anyhow::Result<Publishers> {
         let log_key: VerifierKey = log_key.parse()?;
-        let mut tasks = Vec::new();
-        if let Some(folder) = &self.folder {
-            let folder = Folder::open(folder).context("transparency.folder")?;
-            let publisher = Publisher::new(Arc::clone(ledger), folder, log_key.clone());
-            tasks.push(follow(publisher, notes.clone(), stopped.clone()));
+        let folder = match &self.folder {
+            Some(folder) => {
+                let folder = Folder::open(folder).context("transparency.folder")?;
+                Some(Publisher::new(Arc::clone(ledger), folder, log_key.clone()))
+            }
+            None => None,
+        };
+        let s3 = match &self.s3 {
+            Some(s3) => {
+                let s3 = S3::new(s3.read()?).context("transparency.s3")?;
+                Some(Publisher::new(Arc::clone(ledger), s3, log_key))
+            }
+            None => None,
+        };
+        Ok(Publishers { folder, s3 })
+    }
+}
+
+/// The places that the log is published at.
+pub(crate) struct Publishers {
+    folder: Option<Publisher<Folder>>,
+    s3: Option<Publisher<S3>>,
+}
+
+impl Publishers {
+    /// Holds what is published against the store, before anything is accepted. What the log's own key signed there and the
+    /// store does not have was lost, or signed by somebody else; a place that cannot be asked stops nothing.
+    ///
+    /// # Errors
+    /// What is published speaks against the store, and no loss was accepted.
+    pub(crate) async fn check(&self, loss_is_accepted: bool) -> anyhow::Result<()> {
+        let found = [contradiction(self.folder.as_ref()).await, contradiction(self.s3.as_ref()).await];
+        for why in found.into_iter().flatten() {
+            if !loss_is_accepted {
+                bail!(
+                    "the log does not start: {why}. If what is missing is lost for good, start once with \
+                     `--accept-loss REASON`, and publish at another place"
+                );
+            }
+            tracing::warn!(%why, "what is published has more than the log, whose loss is accepted");
         }
-        if let Some(s3) = &self.s3 {
-            let s3 = S3::new(s3.read()?).context("transparency.s3")?;
-            let publisher = Publisher::new(Arc::clone(ledger), s3, log_key);
-            tasks.push(follow(publisher, notes.clone(), stopped.clone()));
+        Ok(())
+    }
+
+    /// Publishes from here on, until `stopped` says so.
+    pub(crate) fn follow(self, notes: &Notes, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let folder = self.folder.map(|publisher| follow(publisher, notes.clone(), stopped.clone()));
+        let s3 = self.s3.map(|publisher| follow(publisher, notes.clone(), stopped.clone()));
+        folder.into_iter().chain(s3).collect()
+    }
+}
+
+/// What a place says against the store; nothing where it cannot be asked in time.
+async fn contradiction<T: Target>(publisher: Option<&Publisher<T>>) -> Option<String> {
+    match tokio::time::timeout(START_PATIENCE, publisher?.contradiction()).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "what is published could not be read at the start");
+            None
         }
-        Ok(tasks)
+        Err(_) => {
+            tracing::warn!("what is published could not be read at the start in time");
+            None
+        }
     }
 }
 

@@ -55,6 +55,12 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     // Bound before anything else, so that a taken address is said at once.
     let console = bind(config.listen.console, "listen.console").await?;
     let http = bind(config.listen.http, "listen.http").await?;
+    let trusted_proxies = config.trusted_proxies()?;
+    if config.hides_its_peers() {
+        tracing::warn!(
+            "everybody behind the proxy is one peer to the limits on tries; name it in `listen.trusted_proxies`"
+        );
+    }
 
     let house = open(&config, options.accept_loss.as_deref()).await?;
     let gateway = &house.gateway;
@@ -70,13 +76,16 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
         Some(policy) => Some(Witnesses::ask(policy, Arc::clone(gateway.store()), log_key).await?),
         None => None,
     };
+    // The same of what was published before.
+    let ledger: Arc<dyn store::Ledger> = gateway.store().clone();
+    let publishers = config.transparency.publishers(&ledger, log_key)?;
+    publishers.check(options.accept_loss.is_some()).await?;
     gateway.start().await?;
 
     let (stop, stopped) = watch::channel(false);
-    let ledger: Arc<dyn store::Ledger> = gateway.store().clone();
     let notes = witnesses.as_ref().map_or(Notes::Head, Witnesses::notes);
     let witnessed = witnesses.map(|witnesses| witnesses.run(wait_for(stopped.clone())));
-    let publishing = config.transparency.publish(&ledger, &notes, log_key, &stopped)?;
+    let publishing = publishers.follow(&notes, &stopped);
     if let Some(retention) = config.retention.clone() {
         tokio::spawn(retention.keep(Arc::clone(&ledger), stopped.clone()));
     }
@@ -86,7 +95,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let follower = follower(&config, Arc::clone(gateway.store()), search::Reset::Keep).await?;
     let index = Arc::clone(follower.index());
     let following = tokio::spawn(follower.run(stopped.clone()));
-    let (trail, sinks) = trail(&config, Arc::clone(gateway.store()))?;
+    let (trail, sinks) = trail(&config, gateway)?;
     let tls =
         config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
     // As many descriptors as the system gives, and never so many connections that none is left for the log.
@@ -100,8 +109,20 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
         Notes::Cosigned(newest) => Some(Arc::clone(newest)),
     };
     let bundles = evidence::BundleService::new(Arc::clone(gateway), config.store.folder.clone(), cosigned);
-    let app = router(gateway, &index, trail, Arc::new(bundles), metrics, config.store.backups.clone())
-        .merge(config.transparency.router(Arc::clone(&ledger), notes));
+    let app = router(
+        metrics,
+        points::rest::Parts {
+            gateway: Arc::clone(gateway),
+            // The API takes route documents without knowing what the points that own them make of them.
+            check_route: Arc::new(points::http::check_document),
+            search: Arc::clone(&index),
+            trail,
+            bundles: Arc::new(bundles),
+            backup_folder: config.store.backups.clone(),
+            trusted_proxies,
+        },
+    )
+    .merge(config.transparency.router(Arc::clone(&ledger), notes));
     let serving_console = tokio::spawn(points::server::serve_router(console, app, people, wait_for(stopped)));
 
     welcome(&config, gateway, &options.admin).await?;
@@ -178,6 +199,9 @@ pub(crate) async fn open(config: &Config, accept_loss: Option<&str>) -> anyhow::
         token_key: ring.token,
         activity_folder: config.store.folder.join("activity"),
     })?;
+    if gateway.store().is_shared() {
+        gateway.bear_name(node_name(&config.store.folder)?);
+    }
     Ok(House { gateway })
 }
 
@@ -324,25 +348,23 @@ fn node_name(folder: &Path) -> anyhow::Result<String> {
 /// The trail for other systems, and the sinks that it feeds.
 fn trail(
     config: &Config,
-    store: Arc<dyn store::Store>,
+    gateway: &Gateway,
 ) -> anyhow::Result<(Arc<evidence::TrailService>, Arc<evidence::sink::Sinks>)> {
-    let activity = config.store.folder.join("activity");
-    let node = if store.is_shared() { Some(node_name(&config.store.folder)?) } else { None };
-    let ocsf = config.ocsf.clone();
-    let source = evidence::sink::Source { store: Arc::clone(&store), activity: activity.clone(), ocsf, node };
+    let source = evidence::sink::Source {
+        store: Arc::clone(gateway.store()),
+        activity: config.store.folder.join("activity"),
+        ocsf: config.ocsf.clone(),
+        node: gateway.name().map(str::to_owned),
+    };
+    if !config.sinks.is_empty() {
+        gateway.send_activity();
+    }
     let sinks = Arc::new(evidence::sink::Sinks::start(&config.sinks, &source)?);
-    let service = evidence::TrailService::new(store, activity, config.ocsf.clone(), Arc::clone(&sinks));
-    Ok((Arc::new(service), sinks))
+    Ok((Arc::new(evidence::TrailService::new(source, Arc::clone(&sinks))), sinks))
 }
 
-fn router(
-    gateway: &Arc<Gateway>,
-    index: &Arc<search::Index>,
-    trail: Arc<evidence::TrailService>,
-    bundles: Arc<evidence::BundleService>,
-    metrics: PrometheusHandle,
-    backup_folder: Option<std::path::PathBuf>,
-) -> Router {
+fn router(metrics: PrometheusHandle, api: points::rest::Parts) -> Router {
+    let gateway = &api.gateway;
     let health = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(Arc::clone(gateway)))
@@ -352,17 +374,8 @@ fn router(
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
             }),
         );
-    // The API takes route documents without knowing what the points that own them make of them.
-    let check_route = Arc::new(points::http::check_document);
-    let api = points::rest::Parts {
-        gateway: Arc::clone(gateway),
-        check_route,
-        search: Arc::clone(index),
-        trail,
-        bundles,
-        backup_folder,
-    };
-    health.merge(points::rest::router(api)).merge(console::router(Arc::clone(gateway), Arc::clone(index)))
+    let console = console::router(Arc::clone(gateway), Arc::clone(&api.search));
+    health.merge(points::rest::router(api)).merge(console)
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {

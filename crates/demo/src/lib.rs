@@ -1,8 +1,6 @@
 //! What the demo and the tests share: people with passkeys in software. The gateway never links this crate, and
-//! this crate links nothing of ours: it meets Countersign over HTTP only, as a stranger would.
+//! this crate links nothing of the gateway's: it meets Countersign over HTTP only, as a stranger would.
 
-mod passkey;
 mod person;
 
-pub use passkey::SoftPasskey;
 pub use person::{Person, Problem};

@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::SoftPasskey;
+use softkey::SoftBrowser;
 
 /// How long an approved change of the deployment may take to stand.
 const APPLIED_WITHIN: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ pub struct Person {
     http: Client,
     site: String,
     session: String,
-    passkey: SoftPasskey,
+    passkey: SoftBrowser,
 }
 
 /// Why the gateway said no, as it says it.
@@ -76,7 +76,7 @@ impl Person {
             http: Client::new(),
             site: site.to_owned(),
             session: String::new(),
-            passkey: SoftPasskey::new(site),
+            passkey: SoftBrowser::new(site),
         };
         let options = person.post("/v1/enrolment/options", &json!({ "invite": invite })).await?;
         let credential = person.passkey.enrol(&options).await?;

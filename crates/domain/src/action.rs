@@ -154,7 +154,7 @@ impl Action {
     /// # Errors
     /// What [`Action::seal`] refuses, and bytes that are not strict JSON of this shape.
     pub fn read(bytes: Vec<u8>) -> Result<Self, Malformed> {
-        let draft: Draft = canonical::read(&bytes)?;
+        let draft: Draft = canonical::read_exact(&bytes)?;
         check(&draft)?;
         let digest = Digest::of(Purpose::Action, &bytes);
         Ok(Self { draft, bytes, digest })

@@ -8,6 +8,7 @@ use crate::evaluation::{Decision, Evaluation};
 use crate::event::{Dismissal, Event};
 use crate::grant::{Permit, Redemption};
 use crate::id::{ActionId, GrantId, PersonId, QuestionId};
+use crate::later::{self, CheckedLaterReview, LaterReview};
 use crate::outcome::Outcome;
 use crate::principal::{Chain, Principal};
 use crate::requirement::{Progress, Tally};
@@ -53,6 +54,8 @@ pub struct Case {
     pub reviews: Vec<Recorded>,
     /// Every question, in order.
     pub questions: Vec<Question>,
+    /// What somebody found who looked at broken glass afterwards.
+    pub later: Option<LaterReview>,
     /// How many events stand behind this.
     pub version: u64,
 }
@@ -239,6 +242,8 @@ pub enum Command {
     Redeem(Permit),
     /// It ran.
     Finish(Outcome),
+    /// Another human looked at broken glass, once all was done; nothing that happened changes.
+    LookBack(CheckedLaterReview),
 }
 
 /// What a command comes to.
@@ -266,6 +271,7 @@ impl Approval {
     pub fn handle(&self, command: &Command, now: Timestamp) -> Result<Step, Refusal> {
         let event = match (self, command) {
             (Self::Executing(_), Command::Finish(outcome)) => Event::Finished { outcome: outcome.clone() },
+            (_, Command::LookBack(review)) => later::handle(review, self, now)?,
             (Self::Pending(_) | Self::Approved(_), Command::Expire) => {
                 if !self.lapsed(now) {
                     return Err(Refusal::NotYetExpired);
@@ -337,6 +343,7 @@ impl Approval {
                 evaluation: evaluation.clone(),
                 reviews: Vec::new(),
                 questions: Vec::new(),
+                later: None,
                 version: 1,
             };
             return Ok(Self::Pending(Pending { case }));
@@ -350,6 +357,10 @@ impl Approval {
                 Ok(Self::Finished(Finished { case, grant, started: since, at, outcome: outcome.clone() }))
             }
             (
+                ended @ (Self::Denied(_) | Self::Expired(_) | Self::Cancelled(_) | Self::Finished(_)),
+                Event::LaterReviewed { review },
+            ) => ended.looked_at(review, at).ok_or_else(|| bad(word)),
+            (
                 Self::Executing(_)
                 | Self::Denied(_)
                 | Self::Expired(_)
@@ -358,6 +369,21 @@ impl Approval {
                 _,
             ) => Err(bad(word)),
         }
+    }
+
+    /// As it ended, with what somebody found afterwards; `None` where that is of anything else.
+    fn looked_at(mut self, review: &SignedReview, at: Timestamp) -> Option<Self> {
+        let later = LaterReview::replayed(review, &self, at)?;
+        let case = match &mut self {
+            Self::Pending(_) | Self::Approved(_) | Self::Executing(_) => return None,
+            Self::Denied(denied) => &mut denied.case,
+            Self::Expired(ended) => &mut ended.case,
+            Self::Cancelled(cancelled) => &mut cancelled.case,
+            Self::Finished(finished) => &mut finished.case,
+        };
+        case.version += 1;
+        case.later = Some(later);
+        Some(self)
     }
 
     /// What these events come to.
@@ -400,7 +426,7 @@ impl Approval {
         }
     }
 
-    /// Whether nothing can happen to it any more.
+    /// Whether nothing of it can change any more; broken glass may still be looked at.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         match self {
@@ -559,7 +585,7 @@ impl Case {
         let since = approved.unwrap_or(at);
         self.version += 1;
         match event {
-            Event::Requested { .. } | Event::Finished { .. } => Err(bad()),
+            Event::Requested { .. } | Event::Finished { .. } | Event::LaterReviewed { .. } => Err(bad()),
             Event::Reviewed { review } => {
                 let recorded = Recorded::new(review, at).map_err(|_| bad())?;
                 let said = &recorded.statement;
@@ -659,6 +685,7 @@ impl Event {
             Self::Cancelled { .. } => "cancelled",
             Self::Redeemed { .. } => "redeemed",
             Self::Finished { .. } => "finished",
+            Self::LaterReviewed { .. } => "later-reviewed",
         }
     }
 }

@@ -88,6 +88,77 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
     serde_json::from_value(value).map_err(|error| Malformed::Json(error.to_string()))
 }
 
+/// Reads a record that stands as it would be written, but for the order of members, white space, the case of letters
+/// in ids, and members that are null and left out. A type's reader takes more than that: a list for an object, an
+/// object for a word, an id in another spelling. Whoever reads evidence takes none of it, since another reader would not.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_exact<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Malformed> {
+    let value = read_value(bytes)?;
+    let record = T::deserialize(&value).map_err(|error| Malformed::Json(error.to_string()))?;
+    let written = serde_json::to_value(&record).map_err(|error| Malformed::Json(error.to_string()))?;
+    if same_shape(&value, &written) {
+        Ok(record)
+    } else {
+        Err(Malformed::Json("the record has another shape than its only one".to_owned()))
+    }
+}
+
+/// Whether a record was read from what it is written as.
+fn same_shape(read: &Value, written: &Value) -> bool {
+    match (read, written) {
+        (Value::Object(read), Value::Object(written)) => {
+            let told = |(name, value): (&String, &Value)| match written.get(name) {
+                Some(own) => same_shape(value, own),
+                None => value.is_null(),
+            };
+            let left_out = |(name, value): (&String, &Value)| read.contains_key(name) || value.is_null();
+            read.iter().all(told) && written.iter().all(left_out)
+        }
+        (Value::Array(read), Value::Array(written)) => {
+            read.len() == written.len()
+                && read.iter().zip(written).all(|(read, written)| same_shape(read, written))
+        }
+        (Value::String(read), Value::String(written)) => read.eq_ignore_ascii_case(written),
+        (read, written) => read == written,
+    }
+}
+
+/// Reads a record from an object alone, where its own reader would take a list of its members too.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: serde::Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Members<T>(std::marker::PhantomData<T>);
+    impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(serde::de::value::MapAccessDeserializer::new(members))
+        }
+    }
+    deserializer.deserialize_map(Members(std::marker::PhantomData))
+}
+
+/// Reads a word of a list of words from text alone, where its own reader would take an object around it too.
+pub(crate) fn word<'de, D: Deserializer<'de>, T: serde::Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Word<T>(std::marker::PhantomData<T>);
+    impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for Word<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a word")
+        }
+        fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<T, E> {
+            T::deserialize(serde::de::value::StrDeserializer::new(word))
+        }
+    }
+    deserializer.deserialize_str(Word(std::marker::PhantomData))
+}
+
 /// Reads any strict JSON value.
 ///
 /// # Errors
@@ -192,6 +263,43 @@ mod tests {
         }
         assert!(read_value(b"\"\xff\"").is_err());
         assert!(read_value(&b"[".repeat(5_000)).is_err(), "depth is bounded");
+    }
+
+    #[test]
+    fn what_a_type_would_read_in_two_ways_is_read_in_one() {
+        use crate::commitment::Disclosure;
+        use crate::entry::Leaf;
+        use crate::event::Event;
+        let id = "0190abcd-0000-7000-8000-00000000000a";
+        let event = format!(r#"{{"type":"withdrawn","question":"{id}","by":"{id}"}}"#);
+        assert!(read_exact::<Event>(event.as_bytes()).is_ok());
+        assert!(
+            read_exact::<Event>(event.replace("a\"", "A\"").as_bytes()).is_ok(),
+            "letters of either case"
+        );
+        for (other, why) in [
+            (format!(r#"["withdrawn","{id}","{id}"]"#), "a list for an object"),
+            (event.replace(id, &id.replace('-', "")), "an id without hyphens"),
+            (event.replace(id, &format!("urn:uuid:{id}")), "an id with a prefix"),
+            (event.replace(id, &format!("{{{id}}}")), "an id in braces"),
+        ] {
+            assert!(read::<Event>(other.as_bytes()).is_ok(), "{why}: what this test is about");
+            assert!(read_exact::<Event>(other.as_bytes()).is_err(), "{why}");
+        }
+        let none = "A".repeat(43);
+        let leaf = format!(
+            r#"{{"v":1,"origin":"a","kind":"heartbeat/1","time":1,"subject":null,"count":0,"fields":"{none}"}}"#
+        );
+        let kept = leaf.replace(r#""subject":null,"#, "");
+        for leaf in [&leaf, &kept] {
+            assert!(read_exact::<Leaf>(leaf.as_bytes()).is_ok());
+        }
+        let boxed = leaf.replace(r#""heartbeat/1""#, r#"{"heartbeat/1":null}"#);
+        assert!(read::<Leaf>(boxed.as_bytes()).is_err(), "an object for a word");
+        for field in [r#"{"path":"p","salt":"","value":""}"#, r#"["p","","" ]"#] {
+            let open = format!(r#"{{"open":{field}}}"#);
+            assert_eq!(read::<Disclosure>(open.as_bytes()).is_ok(), field.starts_with('{'), "{field}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub fn root(commitments: &[Digest]) -> Digest {
 #[serde(rename_all = "snake_case")]
 pub enum Disclosure {
     /// The field with salt and value.
-    Open(Field),
+    Open(#[serde(deserialize_with = "crate::canonical::object")] Field),
     /// A field that was withheld or erased.
     Withheld(Digest),
 }

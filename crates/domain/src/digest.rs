@@ -30,6 +30,8 @@ pub enum Purpose {
     Result,
     /// A segment of activity records.
     Segment,
+    /// A reviewer's statement: what their passkey was challenged with.
+    Statement,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Policy => b"countersign/policy/v1\n",
             Self::Result => b"countersign/result/v1\n",
             Self::Segment => b"countersign/segment/v1\n",
+            Self::Statement => b"countersign/approval-statement/v1\n",
         }
     }
 }

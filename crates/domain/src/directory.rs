@@ -211,6 +211,8 @@ pub struct Directory {
 pub const CHANGE_PATH: &str = "config.change";
 /// The verb of a key's enrolment and revocation.
 pub const KEY_VERB: &str = "config.key";
+/// The verb of joining and leaving a group.
+pub const GROUP_VERB: &str = "config.group";
 /// The longest name of a person or an agent, in bytes.
 pub const DISPLAY_NAME_LIMIT_BYTES: usize = 128;
 /// The largest route document or policy text, in bytes.
@@ -306,11 +308,19 @@ impl Directory {
     /// Refuses a new person's or agent's name that looks like that of an active one: the same but for case, or for
     /// letters that are confusable (UTS 39, section 4). Whoever reads a card tells people apart by their names.
     ///
+    /// A passkey whose public key speaks for somebody else is refused as well, under whatever credential id: one human
+    /// with it would fill two places.
+    ///
     /// It is asked before a change is proposed and before it is applied, and not at replay: what stands, stands.
     ///
     /// # Errors
-    /// Such a name.
+    /// Such a name, such a key.
     pub fn check_looks(&self, event: &DirectoryEvent) -> Result<(), Malformed> {
+        if let DirectoryEvent::KeyEnrolled { person, key } = event {
+            let others = self.people.values().filter(|known| known.id != *person);
+            let taken = others.flat_map(|known| &known.keys).any(|known| known.public_key == key.public_key);
+            return free(!taken, "passkey", &key.label);
+        }
         let (DirectoryEvent::PersonAdded { name, .. } | DirectoryEvent::AgentAdded { name, .. }) = event
         else {
             return Ok(());
@@ -558,7 +568,7 @@ impl DirectoryEvent {
         match self {
             Self::PersonAdded { .. } | Self::PersonDeactivated { .. } => "config.person",
             Self::KeyEnrolled { .. } | Self::SshKeyEnrolled { .. } | Self::KeyRevoked { .. } => KEY_VERB,
-            Self::GroupJoined { .. } | Self::GroupLeft { .. } => "config.group",
+            Self::GroupJoined { .. } | Self::GroupLeft { .. } => GROUP_VERB,
             Self::AgentAdded { .. }
             | Self::AgentKeyReplaced { .. }
             | Self::AgentSponsorChanged { .. }

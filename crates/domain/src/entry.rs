@@ -82,6 +82,9 @@ pub enum Kind {
     /// Somebody had the whole store copied.
     #[serde(rename = "backup/1")]
     Backup,
+    /// A human's signed finding on broken glass, afterwards.
+    #[serde(rename = "later-review/1")]
+    LaterReview,
 }
 
 impl Kind {
@@ -110,6 +113,7 @@ impl Kind {
             Self::Pruning => "pruning/1",
             Self::Reported => "reported/1",
             Self::Backup => "backup/1",
+            Self::LaterReview => "later-review/1",
         }
     }
 }
@@ -135,6 +139,7 @@ pub struct Leaf {
     /// The deployment.
     pub origin: Origin,
     /// What kind of thing.
+    #[serde(deserialize_with = "canonical::word")]
     pub kind: Kind,
     /// When, by the store's clock.
     pub time: Timestamp,
@@ -206,6 +211,7 @@ impl Draft {
             Event::Expired {} | Event::Cancelled { .. } => Kind::End,
             Event::Redeemed { .. } => Kind::Execution,
             Event::Finished { .. } => Kind::Outcome,
+            Event::LaterReviewed { .. } => Kind::LaterReview,
         };
         let mut fields = vec![("event".to_owned(), canonical::write(event)?)];
         if kind == Kind::Request {

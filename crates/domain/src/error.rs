@@ -69,6 +69,15 @@ pub enum Refusal {
     /// No hold lets somebody of this group break glass.
     #[error("no hold on this action lets somebody of the group `{0}` break glass")]
     NoGlass(GroupName),
+    /// Nobody broke glass, so there is nothing to look at afterwards.
+    #[error("nobody broke glass on this request; only broken glass has a later review")]
+    GlassNotBroken,
+    /// Broken glass is looked at once all is done.
+    #[error("the request has not come to its end; it is looked at afterwards")]
+    NotEnded,
+    /// One later review a case.
+    #[error("somebody has looked at this broken glass already; there is one later review")]
+    LaterReviewed,
     /// The reviewer is unknown, deactivated, or the signing key is revoked.
     #[error("the reviewer or the signing key is not active: {0}")]
     NotActive(String),
@@ -125,6 +134,9 @@ impl Refusal {
             Self::NotEligible { .. } => "not-eligible",
             Self::GroupNotAsked(_) => "group-not-asked",
             Self::NoGlass(_) => "no-break-glass",
+            Self::GlassNotBroken => "glass-not-broken",
+            Self::NotEnded => "not-ended",
+            Self::LaterReviewed => "later-reviewed",
             Self::NotActive(_) => "not-active",
             Self::Signature(_) => "bad-signature",
             Self::Assurance => "assurance-too-low",

@@ -97,4 +97,9 @@ pub enum Event {
         /// What came of it.
         outcome: Outcome,
     },
+    /// Another human looked at broken glass afterwards, once the case had ended; nothing of it changes.
+    LaterReviewed {
+        /// The later review as signed; see [`crate::later::LaterStatement`].
+        review: SignedReview,
+    },
 }

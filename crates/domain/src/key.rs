@@ -1,5 +1,5 @@
 //! A key of OpenSSH's that speaks for a human at a terminal, how people tell keys apart by eye, and who signed for a
-//! key before it came to speak for anybody.
+//! key, or for somebody's standing in a group, before it came to count.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -11,7 +11,7 @@ use crate::approval::Approval;
 use crate::canonical;
 use crate::commitment::{Disclosure, disclosed_root};
 use crate::digest::Blob;
-use crate::directory::{CHANGE_PATH, Change, KEY_VERB, Passkey};
+use crate::directory::{CHANGE_PATH, Change, Passkey};
 use crate::id::PersonId;
 use crate::statement::Verdict;
 
@@ -56,8 +56,8 @@ pub fn ssh_key_id(public_key: &[u8]) -> Blob {
     Blob(Sha256::digest(public_key).to_vec())
 }
 
-/// Who signed for the change of a key: those whose reviews of exactly this change stand in the case that its entry
-/// names. `approval` is that case, replayed with every signature checked; `payload` is its action's, as disclosed.
+/// Who signed for a change of a key or a group: those whose reviews of exactly this change stand in the case that its
+/// entry names. `approval` is that case, replayed with every signature checked; `payload` is its action's, as disclosed.
 ///
 /// Whoever asks sees to it that the case's execution stands before the change in the log. Of the first administrator's
 /// key there is no such case: the entry names neither anybody nor an approval.
@@ -72,8 +72,8 @@ pub fn countersigners(
 ) -> Result<Vec<PersonId>, NotCountersigned> {
     let named = change.approval.ok_or(NotCountersigned::NoApproval)?;
     let (case, parts) = (approval.case(), action.parts());
-    let of_a_key = parts.point == Point::Config && parts.verb.as_str() == KEY_VERB;
-    if case.id != named || action.id() != named || action.digest() != case.action || !of_a_key {
+    let of_such = parts.point == Point::Config && parts.verb.as_str() == change.event.verb();
+    if case.id != named || action.id() != named || action.digest() != case.action || !of_such {
         return Err(NotCountersigned::OtherCase);
     }
     if !matches!(approval, Approval::Executing(_) | Approval::Finished(_)) {
@@ -96,23 +96,23 @@ pub fn countersigners(
     if people.is_empty() { Err(NotCountersigned::NotRun) } else { Ok(people) }
 }
 
-/// Why nobody can be said to have signed for a key.
+/// Why nobody can be said to have signed for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotCountersigned {
     /// The entry names no approval.
-    #[error("the entry names no approval under which the key was enrolled")]
+    #[error("the entry names no approval under which the change was made")]
     NoApproval,
-    /// The case is another one than the entry names, or not about a key.
-    #[error("the approval is not the one under which the key was enrolled")]
+    /// The case is another one than the entry names, or not about such a change.
+    #[error("the approval is not the one under which the change was made")]
     OtherCase,
     /// The case was not approved and run.
-    #[error("the approval under which the key was enrolled was never given")]
+    #[error("the approval under which the change was made was never given")]
     NotRun,
     /// What was approved is another change.
     #[error("what was approved is another change than the one that was made")]
     OtherChange,
     /// What was approved is withheld, so nobody can say.
-    #[error("what was approved is withheld, so nobody can say whether it was this key")]
+    #[error("what was approved is withheld, so nobody can say whether it was this change")]
     Withheld,
 }
 

@@ -4,8 +4,8 @@
 //! files stand in the order in which an action passes through the house: it is named
 //! ([`id`], [`verb`], [`principal`]), sealed into bytes with a digest ([`canonical`], [`commitment`],
 //! [`action`]), evaluated ([`evaluation`], [`requirement`]), reviewed ([`statement`], [`review`]),
-//! moved through its approval ([`approval`], [`event`], [`grant`]), run ([`outcome`]), and written
-//! down ([`entry`], [`receipt`]). [`directory`] is who and what the deployment knows, [`key`] the keys
+//! moved through its approval ([`approval`], [`event`], [`grant`]), run ([`outcome`]), looked at afterwards where
+//! glass was broken ([`later`]), and written down ([`entry`], [`receipt`]). [`directory`] is who and what the deployment knows, [`key`] the keys
 //! that people have besides passkeys.
 
 pub mod id;
@@ -21,6 +21,7 @@ pub mod requirement;
 pub mod statement;
 pub mod review;
 pub mod approval;
+pub mod later;
 pub mod event;
 pub mod grant;
 pub mod outcome;

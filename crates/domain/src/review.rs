@@ -8,6 +8,7 @@ use crate::action::{Action, Point};
 use crate::digest::Blob;
 use crate::directory::KEY_VERB;
 use crate::id::{GroupName, Origin, PersonId};
+use crate::later::LaterStatement;
 use crate::requirement::{Assurance, Requirement, Separation};
 use crate::statement::{Statement, Verdict};
 use crate::{Malformed, Refusal};
@@ -214,6 +215,17 @@ pub trait ReviewVerifier {
         &self,
         signed: &SignedReview,
         statement: &Statement,
+        action: &Action,
+    ) -> Result<Standing, Refusal>;
+
+    /// The same of a later review of broken glass, whose statement is signed behind another line.
+    ///
+    /// # Errors
+    /// As [`ReviewVerifier::verify`].
+    fn verify_later(
+        &self,
+        signed: &SignedReview,
+        statement: &LaterStatement,
         action: &Action,
     ) -> Result<Standing, Refusal>;
 }

@@ -104,7 +104,7 @@ impl Statement {
     /// Another version, an approval without a group, a question without words, glass broken without a reason or by
     /// anything but an approval, a note over its limit, effects or uses that this version cannot bind.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        let statement: Self = canonical::read(bytes)?;
+        let statement: Self = canonical::read_exact(bytes)?;
         statement.check()?;
         Ok(statement)
     }

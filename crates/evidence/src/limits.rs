@@ -35,6 +35,8 @@ pub const ANSWER_BYTES: usize = 64 << 10;
 pub const CURSOR_LIFETIME: Span = Span::from_seconds(100 * 365 * 24 * 3_600);
 /// How long one gateway holds the right to feed a sink before it must take it anew, in seconds.
 pub const LEASE_SECONDS: u64 = 20;
+/// How often that right is renewed during a delivery.
+pub const LEASE_RENEWED_EVERY: Duration = Duration::from_secs(4);
 
 /// The most events in one request of Splunk's collector, and in one TLS connection to a syslog receiver.
 pub const BATCH_EVENTS: usize = 256;

@@ -15,14 +15,15 @@ use crate::event::{Place, Walk};
 use crate::export::{FORMATS, Format, Ocsf, Shape};
 use crate::limits::{LOOK_EVERY, PAGE, PIECES};
 use crate::moment;
-use crate::sink::Sinks;
+use crate::sink::{Sinks, Source};
 
-/// The trail of one store, with the segments of this gateway.
+/// The trail of one store, with the lines of this gateway's segments.
 pub struct TrailService {
     store: Arc<dyn Store>,
     activity: PathBuf,
     ocsf: Ocsf,
     sinks: Arc<Sinks>,
+    node: Option<String>,
 }
 
 impl std::fmt::Debug for TrailService {
@@ -32,14 +33,15 @@ impl std::fmt::Debug for TrailService {
 }
 
 impl TrailService {
-    /// The trail of a store, whose activity segments lie in a folder.
+    /// The trail that sinks are fed from, for those who ask for it.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, activity: PathBuf, ocsf: Ocsf, sinks: Arc<Sinks>) -> Self {
-        Self { store, activity, ocsf, sinks }
+    pub fn new(source: Source, sinks: Arc<Sinks>) -> Self {
+        let Source { store, activity, ocsf, node } = source;
+        Self { store, activity, ocsf, sinks, node }
     }
 
     fn walk(&self, from: Place) -> Walk {
-        Walk::from(Arc::clone(&self.store), self.activity.clone(), from, Part::All)
+        Walk::from(Arc::clone(&self.store), self.activity.clone(), from, Part::All).at_node(self.node.clone())
     }
 
     /// The place that a text names; a time is that of the first entry that is not before it.

@@ -1,21 +1,27 @@
 //! Permitted activity: one line an event, in segments whose digests enter the log, one leaf a segment.
 //!
-//! A line is handed to the operating system before the action runs, so a killed gateway loses nothing.
-//! A power cut loses what the system had not yet written of the open segment; a sealed one is on disk before
-//! its leaf is. A segment's file keeps the ending `open` until its leaf is in the log, so that the next start finds
-//! every one that lacks it. Policy or route that cannot bear this asks for `record = "before-run"`.
+//! A line is handed to the operating system before the action runs, so a killed gateway loses nothing. A full segment
+//! is made durable and recorded by a task of its own, off the way of actions, while the next one is written. A power cut
+//! loses what the system had not yet written of the open segment and of the full ones behind it, of which
+//! [`limits::SEGMENTS_BEHIND`] may wait; a segment is on disk before its leaf is in the log. Its file keeps the
+//! ending `open` until then, so that the next start finds every one that lacks it. Policy or route that cannot bear
+//! this asks for `record = "before-run"`.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use domain::digest::{Purpose, Running};
 use domain::entry::{Draft, Kind};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
-use crate::{GatewayError, limits};
+use crate::{Gateway, GatewayError, limits};
 
 /// What one line of a segment is made of.
 pub trait Line {
@@ -38,11 +44,61 @@ const LINE_BYTES: usize = 1_024;
 /// The open segment, and where segments lie.
 #[derive(Debug)]
 pub struct Activity {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     open: Mutex<Option<Segment>>,
-    /// Sealed, and not in the log yet.
-    unrecorded: Mutex<Vec<SealedSegment>>,
+    /// Those that take no more lines and are not in the log yet, oldest first.
+    unrecorded: Mutex<VecDeque<Unrecorded>>,
+    /// How many those are.
+    behind: AtomicUsize,
+    /// Whether a segment could not be made durable.
+    lost: AtomicBool,
+    /// One was filled, or is to be tried again.
+    filled: Notify,
+    /// One got its leaf, or could not.
+    moved: Notify,
+    /// Whoever holds this records segments; nobody else does.
     recording: tokio::sync::Mutex<()>,
+    /// Who waits for what happens now, which decides how long a segment stays open.
+    watched: Watched,
+    /// This gateway's name among those that share a store.
+    node: OnceLock<String>,
+}
+
+/// Who waits for lines of activity, which are told once their segment is sealed.
+#[derive(Debug, Default)]
+struct Watched {
+    followers: Arc<AtomicUsize>,
+    sent: AtomicBool,
+}
+
+/// Somebody follows the trail live, until this is dropped.
+#[derive(Debug)]
+pub struct Following(Arc<AtomicUsize>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Watched {
+    fn age(&self) -> Duration {
+        if self.followers.load(Ordering::Relaxed) > 0 {
+            limits::SEGMENT_AGE_FOLLOWED
+        } else if self.sent.load(Ordering::Relaxed) {
+            limits::SEGMENT_AGE_SENT
+        } else {
+            limits::SEGMENT_AGE
+        }
+    }
+}
+
+/// A segment on its way to its leaf.
+#[derive(Debug, Clone)]
+struct Unrecorded {
+    sealed: SealedSegment,
+    /// Its file, until what stands in it is durable.
+    unsynced: Option<Arc<File>>,
 }
 
 #[derive(Debug)]
@@ -71,6 +127,9 @@ pub struct SealedSegment {
     pub last: Timestamp,
     /// Whether it was found open at start, after a kill or a power cut.
     pub recovered: bool,
+    /// Which gateway has it, where several share one store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 impl SealedSegment {
@@ -100,15 +159,21 @@ impl Activity {
             folder: folder.to_owned(),
             open: Mutex::new(None),
             unrecorded: Mutex::default(),
+            behind: AtomicUsize::new(0),
+            lost: AtomicBool::new(false),
+            filled: Notify::new(),
+            moved: Notify::new(),
             recording: tokio::sync::Mutex::default(),
+            watched: Watched::default(),
+            node: OnceLock::new(),
         })
     }
 
-    /// Hands one line to the operating system; returns a segment that this line filled.
+    /// Hands one line to the operating system.
     ///
     /// # Errors
     /// When it cannot be written: the action does not run.
-    pub fn append(&self, at: Timestamp, record: &impl Line) -> Result<Option<SealedSegment>, GatewayError> {
+    pub fn append(&self, at: Timestamp, record: &impl Line) -> Result<(), GatewayError> {
         let mut line = Vec::with_capacity(LINE_BYTES);
         record.write(&mut line).map_err(|error| {
             GatewayError::Unavailable(format!("the activity record cannot be written: {error}"))
@@ -122,13 +187,8 @@ impl Activity {
     ///
     /// # Errors
     /// As [`Activity::append`]; some of the lines may then be in the segment all the same.
-    pub(crate) fn append_lines(
-        &self,
-        at: Timestamp,
-        lines: &[u8],
-        records: u64,
-    ) -> Result<Option<SealedSegment>, GatewayError> {
-        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(crate) fn append_lines(&self, at: Timestamp, lines: &[u8], records: u64) -> Result<(), GatewayError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut segment = match open.take() {
             Some(segment) => segment,
             None => self.begin(at)?,
@@ -140,24 +200,31 @@ impl Activity {
         segment.bytes += lines.len() as u64;
         segment.last = at;
         let full = segment.records >= limits::SEGMENT_RECORDS || segment.bytes >= limits::SEGMENT_BYTES;
-        if full || at.since(segment.first) >= limits::SEGMENT_AGE {
-            drop(open);
-            return self.finish(segment).map(Some);
+        if full || at.since(segment.first) >= self.watched.age() {
+            self.close(segment);
+        } else {
+            *open = Some(segment);
         }
-        *open = Some(segment);
-        Ok(None)
+        Ok(())
     }
 
-    /// Seals the open segment, if there is one that is old enough; `now` and forced when `all`.
-    ///
-    /// # Errors
-    /// When it cannot be made durable.
-    pub fn seal(&self, now: Timestamp, all: bool) -> Result<Option<SealedSegment>, GatewayError> {
-        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let due = open.as_ref().is_some_and(|segment| all || now.since(segment.first) >= limits::SEGMENT_AGE);
-        let segment = if due { open.take() } else { None };
-        drop(open);
-        segment.map(|segment| self.finish(segment)).transpose()
+    /// Closes the open segment if it is old enough, or whatever its age when `all`.
+    pub(crate) fn close_due(&self, now: Timestamp, all: bool) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = open.as_ref().is_some_and(|segment| all || now.since(segment.first) >= self.watched.age());
+        if due && let Some(segment) = open.take() {
+            self.close(segment);
+        }
+    }
+
+    /// Whether so many segments wait for their leaves that nothing more may be permitted.
+    fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed) >= limits::SEGMENTS_BEHIND
+    }
+
+    /// Has what waits for its leaf tried again.
+    pub(crate) fn try_again(&self) {
+        self.filled.notify_one();
     }
 
     /// Segments that a kill or a power cut left open, oldest first. A torn last line is cut off.
@@ -184,27 +251,56 @@ impl Activity {
         Ok(sealed)
     }
 
-    /// One of the segments that are sealed and not in the log.
-    pub(crate) fn unrecorded(&self) -> Option<SealedSegment> {
-        self.unrecorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).first().cloned()
+    /// Makes the oldest segment that is not in the log durable, unless it is, and answers it.
+    ///
+    /// # Errors
+    /// When it cannot be made durable. What a failed sync left behind is not known, and a second one may find nothing
+    /// to do: from here on nothing is recorded before the next start, which reads the segment anew.
+    async fn unrecorded(&self) -> Result<Option<SealedSegment>, GatewayError> {
+        if self.lost.load(Ordering::Relaxed) {
+            let why = "a segment of activity was not made durable; look at the disk, then start again";
+            return Err(GatewayError::Unavailable(why.to_owned()));
+        }
+        let Some(next) = self.waiting().front().cloned() else { return Ok(None) };
+        if let Some(file) = next.unsynced {
+            let folder = self.folder.clone();
+            let synced = off_the_way(move || {
+                file.sync_all()?;
+                // Its name too: until now the folder may not know of it after a power cut.
+                File::open(folder)?.sync_all()
+            });
+            synced.await.map_err(|error| {
+                self.lost.store(true, Ordering::Relaxed);
+                failed("sync", &self.folder.join(&next.sealed.file), &error)
+            })?;
+            if let Some(front) = self.waiting().front_mut() {
+                front.unsynced = None;
+            }
+        }
+        Ok(Some(SealedSegment { node: self.node.get().cloned(), ..next.sealed }))
     }
 
-    /// Whoever holds this records segments; nobody else does.
-    pub(crate) async fn recording(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.recording.lock().await
-    }
-
-    /// The segment's leaf is in the log: its file gets its name.
+    /// The segment's leaf is in the log: its file gets its name, and the leaf's time as its date, by which it is found
+    /// once the leaf's values are pruned.
     ///
     /// # Errors
     /// When it cannot be renamed; the next start then records it once more.
-    pub(crate) fn recorded(&self, sealed: &SealedSegment) -> Result<(), GatewayError> {
-        let mut unrecorded = self.unrecorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        unrecorded.retain(|other| other.file != sealed.file);
-        drop(unrecorded);
+    async fn recorded(&self, sealed: &SealedSegment, leaf: Timestamp) -> Result<(), GatewayError> {
+        {
+            let mut unrecorded = self.waiting();
+            unrecorded.retain(|other| other.sealed.file != sealed.file);
+            self.behind.store(unrecorded.len(), Ordering::Relaxed);
+        }
+        self.moved.notify_waiters();
         let closed = self.folder.join(&sealed.file);
-        std::fs::rename(closed.with_extension("open"), &closed)
-            .map_err(|error| failed("rename", &closed, &error))
+        let (from, to) = (closed.with_extension("open"), closed.clone());
+        let renamed = off_the_way(move || {
+            let date = SystemTime::UNIX_EPOCH + Duration::from_micros(leaf.micros());
+            std::fs::rename(from, &to)?;
+            OpenOptions::new().append(true).open(&to)?.set_modified(date)
+        })
+        .await;
+        renamed.map_err(|error| failed("rename", &closed, &error))
     }
 
     /// A new file. Its name begins with the time; a clock that stood still or went back gets another number, so that
@@ -232,24 +328,22 @@ impl Activity {
         }
     }
 
-    fn finish(&self, segment: Segment) -> Result<SealedSegment, GatewayError> {
-        segment.file.sync_all().map_err(|error| failed("sync", &segment.path, &error))?;
-        Ok(self.close(&segment.path, segment.digest, segment.records, (segment.first, segment.last), false))
+    /// Hands a segment that takes no more lines to whoever records it.
+    fn close(&self, segment: Segment) {
+        let times = (segment.first, segment.last);
+        let sealed = seal(&segment.path, segment.digest, segment.records, times, false);
+        self.wait_for_leaf(Unrecorded { sealed, unsynced: Some(Arc::new(segment.file)) });
+        self.try_again();
     }
 
-    fn close(
-        &self,
-        path: &Path,
-        digest: Running,
-        records: u64,
-        (first, last): (Timestamp, Timestamp),
-        recovered: bool,
-    ) -> SealedSegment {
-        let closed = path.with_extension("jsonl");
-        let file = closed.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let sealed = SealedSegment { file, records, digest: digest.finish(), first, last, recovered };
-        self.unrecorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(sealed.clone());
-        sealed
+    fn wait_for_leaf(&self, segment: Unrecorded) {
+        let mut unrecorded = self.waiting();
+        unrecorded.push_back(segment);
+        self.behind.store(unrecorded.len(), Ordering::Relaxed);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Unrecorded>> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recover_one(&self, path: &Path) -> Result<Option<SealedSegment>, GatewayError> {
@@ -273,15 +367,121 @@ impl Activity {
             }
         }
         file.set_len(length).map_err(io)?;
-        file.sync_all().map_err(io)?;
         if records == 0 {
             std::fs::remove_file(path).map_err(io)?;
             return Ok(None);
         }
         // Lines that do not read are kept: they are what was written.
         let times = times.unwrap_or((Timestamp::ZERO, Timestamp::ZERO));
-        Ok(Some(self.close(path, digest, records, times, true)))
+        let sealed = seal(path, digest, records, times, true);
+        self.wait_for_leaf(Unrecorded { sealed: sealed.clone(), unsynced: Some(Arc::new(file)) });
+        Ok(Some(sealed))
     }
+}
+
+impl Gateway {
+    /// Has segments sealed soon for as long as somebody follows the trail live.
+    #[must_use]
+    pub fn follow_activity(&self) -> Following {
+        let followers = Arc::clone(&self.activity.watched.followers);
+        followers.fetch_add(1, Ordering::Relaxed);
+        Following(followers)
+    }
+
+    /// Has segments sealed sooner from now on, since the trail is sent on to other systems.
+    pub fn send_activity(&self) {
+        self.activity.watched.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Names this gateway among those that share its store; its segments' leaves say so from then on. Call it once,
+    /// before [`Gateway::start`].
+    pub fn bear_name(&self, node: String) {
+        // A second name would make two gateways of one.
+        let _ = self.activity.node.set(node);
+    }
+
+    /// This gateway's name among those that share its store.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.activity.node.get().map(String::as_str)
+    }
+
+    /// Refuses while nothing may be permitted: sealed activity does not reach the log, or has not for
+    /// [`limits::SEGMENT_PATIENCE`] while [`limits::SEGMENTS_BEHIND`] full segments waited.
+    pub(crate) async fn room_for_activity(&self) -> Result<(), GatewayError> {
+        if self.is_recording() && !self.activity.is_behind() {
+            return Ok(());
+        }
+        Box::pin(self.wait_for_room()).await
+    }
+
+    async fn wait_for_room(&self) -> Result<(), GatewayError> {
+        let end = tokio::time::Instant::now() + limits::SEGMENT_PATIENCE;
+        loop {
+            let moved = self.activity.moved.notified();
+            tokio::pin!(moved);
+            // Registers before looking, so that nothing that happens between looking and waiting is missed.
+            moved.as_mut().enable();
+            if !self.is_recording() {
+                return Err(GatewayError::Unavailable("sealed activity does not reach the log".to_owned()));
+            }
+            if !self.activity.is_behind() {
+                return Ok(());
+            }
+            if tokio::time::timeout_at(end, moved).await.is_err() {
+                return Err(GatewayError::Unavailable(format!(
+                    "activity comes faster than the disk takes it: {} segments wait to be made durable",
+                    limits::SEGMENTS_BEHIND
+                )));
+            }
+        }
+    }
+
+    /// Records segments as they are filled.
+    pub(crate) async fn keep_recording(self: Arc<Self>) {
+        loop {
+            self.activity.filled.notified().await;
+            if let Err(error) = self.record_segments().await {
+                tracing::error!(%error, "could not record the activity segment");
+            }
+        }
+    }
+
+    /// Brings the leaf of every closed segment into the log, those too whose leaf could not be recorded before.
+    pub(crate) async fn record_segments(&self) -> Result<(), GatewayError> {
+        let recorded = self.try_record_segments().await;
+        self.recording.store(recorded.is_ok(), Ordering::Relaxed);
+        self.activity.moved.notify_waiters();
+        recorded
+    }
+
+    async fn try_record_segments(&self) -> Result<(), GatewayError> {
+        let _one_at_a_time = self.activity.recording.lock().await;
+        while let Some(sealed) = self.activity.unrecorded().await? {
+            let recorded = self.store.record(sealed.entry()?).await?;
+            self.activity.recorded(&sealed, recorded.position().time).await?;
+        }
+        Ok(())
+    }
+}
+
+fn seal(
+    path: &Path,
+    digest: Running,
+    records: u64,
+    (first, last): (Timestamp, Timestamp),
+    recovered: bool,
+) -> SealedSegment {
+    let closed = path.with_extension("jsonl");
+    let file = closed.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    SealedSegment { file, records, digest: digest.finish(), first, last, recovered, node: None }
+}
+
+/// Does what may wait for the disk on a thread that carries no requests.
+pub(crate) async fn off_the_way<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
 fn time_of(line: &[u8]) -> Option<Timestamp> {
@@ -289,7 +489,52 @@ fn time_of(line: &[u8]) -> Option<Timestamp> {
     value.get("time")?.as_u64().map(Timestamp::from_micros)
 }
 
-fn failed(what: &str, path: &Path, error: &std::io::Error) -> GatewayError {
+pub(crate) fn failed(what: &str, path: &Path, error: &std::io::Error) -> GatewayError {
     tracing::error!(%error, path = %path.display(), "cannot {what} the activity segment");
     GatewayError::Unavailable(format!("cannot {what} the activity segment: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sync that fails once is not asked again: the second would say yes to what was never written.
+    #[tokio::test]
+    async fn a_segment_that_was_not_made_durable_stops_all_that_follow() {
+        let folder = tempfile::tempdir().unwrap();
+        let activity = Activity::open(folder.path()).unwrap();
+        let at = Timestamp::from_micros(1);
+        let sealed = seal(&folder.path().join("1.open"), Running::new(Purpose::Segment), 1, (at, at), false);
+        // The system refuses to sync a device that has no disk behind it.
+        let no_disk = Arc::new(File::open("/dev/null").unwrap());
+        activity.wait_for_leaf(Unrecorded { sealed, unsynced: Some(no_disk) });
+        for _ in 0..2 {
+            let refused = activity.unrecorded().await;
+            assert!(matches!(refused, Err(GatewayError::Unavailable(_))), "{refused:?}");
+        }
+    }
+
+    /// Lines go on while full segments wait; nobody who appends waits for a disk.
+    #[tokio::test]
+    async fn segments_wait_in_their_order_while_the_next_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let activity = Activity::open(folder.path()).unwrap();
+        let mut now = Timestamp::from_micros(1);
+        for n in 0..limits::SEGMENTS_BEHIND {
+            assert!(!activity.is_behind(), "{n} wait");
+            activity.append(now, &n).unwrap();
+            now = now.after(domain::time::Span::from_seconds(limits::SEGMENT_AGE.as_secs()));
+            activity.append(now, &n).unwrap();
+        }
+        assert!(activity.is_behind());
+        activity.append(now, &"a line of the open one").unwrap();
+        for n in 0..limits::SEGMENTS_BEHIND {
+            let sealed = activity.unrecorded().await.unwrap().unwrap();
+            activity.recorded(&sealed, sealed.last).await.unwrap();
+            let lines = std::fs::read_to_string(folder.path().join(&sealed.file)).unwrap();
+            assert_eq!((lines, sealed.records), (format!("{n}\n{n}\n"), 2));
+            assert!(!activity.is_behind());
+        }
+        assert_eq!(activity.unrecorded().await.unwrap(), None);
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use domain::action::{Action, Draft, Level, Point, Resource, Target};
@@ -23,6 +22,7 @@ use store::{Recorded, RunWhenGone};
 use crate::activity::Line;
 use crate::admit::Caller;
 use crate::hold::Held;
+use crate::reveal::logged;
 use crate::{Gateway, GatewayError, limits, risk};
 
 /// What a point asks about one action. The payload is not here: it is asked for only when it is needed.
@@ -283,9 +283,7 @@ impl Gateway {
         ask: Ask<'_>,
         payload: impl FnOnce() -> Vec<(String, Vec<u8>)> + Send,
     ) -> Result<Decided, GatewayError> {
-        if !self.is_recording() {
-            return Err(GatewayError::Unavailable("sealed activity does not reach the log".to_owned()));
-        }
+        self.room_for_activity().await?;
         let directory = self.store.directory();
         let id = ActionId::new(self.store.now(), &self.draw()?);
         let key = Key {
@@ -304,7 +302,7 @@ impl Gateway {
         if ask.record == RecordPermit::Segment
             && let Some(shared) = self.remembered.get(directory.version(), &key)
         {
-            self.log_activity(id, &ask, &shared, None).await?;
+            self.log_activity(id, &ask, &shared, None)?;
             return Ok(Decided::Permitted(Permitted { id, _recorded: None }));
         }
         // Boxed, so that what is remembered does not carry the room that asking people takes.
@@ -331,7 +329,7 @@ impl Gateway {
                         RecordPermit::Segment => {
                             let shared = SharedPart::of(&ask, "permit", &evaluation.rules, evaluation.policy)
                                 .write()?;
-                            self.log_activity(id, &ask, &shared, Some(action.digest())).await?;
+                            self.log_activity(id, &ask, &shared, Some(action.digest()))?;
                             if cacheable {
                                 self.remembered.put(directory.version(), key, shared.into());
                             }
@@ -343,7 +341,7 @@ impl Gateway {
                 Decision::Deny => {
                     let shared =
                         SharedPart::of(&ask, "deny", &evaluation.rules, evaluation.policy).write()?;
-                    self.log_activity(id, &ask, &shared, Some(action.digest())).await?;
+                    self.log_activity(id, &ask, &shared, Some(action.digest()))?;
                     metrics::counter!("countersign_decisions_total", "effect" => "deny").increment(1);
                     return Ok(Decided::Denied(Denied { id, rules: evaluation.rules }));
                 }
@@ -353,7 +351,7 @@ impl Gateway {
                     let rules =
                         vec![DecidingRule { id: "countersign.not-holdable".parse()?, why: why.to_owned() }];
                     let shared = SharedPart::of(&ask, "deny", &rules, evaluation.policy).write()?;
-                    self.log_activity(id, &ask, &shared, Some(action.digest())).await?;
+                    self.log_activity(id, &ask, &shared, Some(action.digest()))?;
                     return Ok(Decided::Denied(Denied { id, rules }));
                 }
                 Decision::NeedsReview(_) => match self.hold(&ask, &action, &fields, evaluation).await {
@@ -391,14 +389,14 @@ impl Gateway {
     ///
     /// # Errors
     /// When the line cannot be written. The action has run; the caller is told all the same.
-    pub async fn finish_permitted(
+    pub fn finish_permitted(
         &self,
         permitted: &Permitted,
         outcome: &domain::outcome::Outcome,
     ) -> Result<(), GatewayError> {
         let time = self.store.now();
         let record = OutcomeRecord { v: 1, id: permitted.id, time, effect: "outcome", outcome };
-        self.write_activity(time, &record).await
+        self.activity.append(time, &record)
     }
 
     /// The policy set for this directory; a set that does not load never replaces the last good one.
@@ -457,7 +455,7 @@ impl Gateway {
         Ok(self.store.record(draft).await?)
     }
 
-    async fn log_activity(
+    fn log_activity(
         &self,
         id: ActionId,
         ask: &Ask<'_>,
@@ -466,35 +464,11 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         let time = self.store.now();
         let resource = ask.resource.as_ref();
-        let own = OwnPart { v: 1, id, time, resource, run: ask.run, reason: ask.reason, action };
-        self.write_activity(time, &ActivityRecord { own, shared }).await
-    }
-
-    async fn write_activity(&self, time: Timestamp, record: &impl Line) -> Result<(), GatewayError> {
-        match self.activity.append(time, record)? {
-            Some(_) => Box::pin(self.record_segments()).await,
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) async fn seal_activity(&self, all: bool) -> Result<(), GatewayError> {
-        self.activity.seal(self.store.now(), all)?;
-        self.record_segments().await
-    }
-
-    /// Brings the leaf of every sealed segment into the log, those too whose leaf could not be recorded before.
-    pub(crate) async fn record_segments(&self) -> Result<(), GatewayError> {
-        let recorded = self.try_record_segments().await;
-        self.recording.store(recorded.is_ok(), Ordering::Relaxed);
-        recorded
-    }
-
-    async fn try_record_segments(&self) -> Result<(), GatewayError> {
-        let _one_at_a_time = self.activity.recording().await;
-        while let Some(sealed) = self.activity.unrecorded() {
-            self.store.record(sealed.entry()?).await?;
-            self.activity.recorded(&sealed)?;
-        }
-        Ok(())
+        // Segments are not sealed as values of the store are: what agents write freely stands in them masked.
+        let reason = ask.reason.map(logged);
+        let run = ask.run.map(logged);
+        let (run, reason) = (run.as_deref(), reason.as_deref());
+        let own = OwnPart { v: 1, id, time, resource, run, reason, action };
+        self.activity.append(time, &ActivityRecord { own, shared })
     }
 }

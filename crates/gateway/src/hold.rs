@@ -57,6 +57,16 @@ pub enum Heard {
     Waiting,
 }
 
+/// What somebody who waits finds.
+enum Look {
+    /// What they wait for.
+    Heard(Heard),
+    /// People have approved, at this version of the approval, and it is to be run.
+    Approved(u64),
+    /// Nothing yet.
+    Waiting,
+}
+
 /// Who waits for what, in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -261,18 +271,17 @@ impl Gateway {
             tokio::pin!(moved);
             // Registers before looking, so that nothing that happens between looking and waiting is missed.
             moved.as_mut().enable();
-            let summary = self.store.approval(id).await?;
-            if let Some(heard) = self.hear(&summary, &seat).await? {
-                return Ok(heard);
-            }
-            if matches!(summary.approval, Approval::Approved(_)) {
-                if self.runner(summary.action.parts().point).is_none() {
-                    return Ok(Heard::Approved);
-                }
+            // Boxed: who waits does not carry the room that looking takes.
+            let found = match Box::pin(self.look(id, &seat)).await? {
+                Look::Heard(heard) => return Ok(heard),
+                Look::Approved(version) => Some(version),
+                Look::Waiting => None,
+            };
+            if let Some(version) = found {
                 // Somebody waits now who did not when it was approved. What was refused stays refused until the
                 // approval or the directory moves; what failed may work in a while.
                 let now = tokio::time::Instant::now();
-                let stands = (summary.approval.case().version, self.store.directory().version());
+                let stands = (version, self.store.directory().version());
                 if tried.is_none_or(|(before, at)| before != stands || now >= at + limits::TRY_AGAIN_EVERY) {
                     tried = Some((stands, now));
                     tokio::spawn(Arc::clone(self).run_approved(id));
@@ -286,13 +295,33 @@ impl Gateway {
         }
     }
 
+    /// Looks how the approval stands.
+    async fn look(&self, id: ActionId, seat: &Seat<'_>) -> Result<Look, GatewayError> {
+        let summary = self.store.approval(id).await?;
+        if let Some(heard) = self.hear(&summary, seat).await? {
+            return Ok(Look::Heard(heard));
+        }
+        Ok(match summary.approval {
+            Approval::Approved(_) if self.runner(summary.action.parts().point).is_none() => {
+                Look::Heard(Heard::Approved)
+            }
+            Approval::Approved(_) => Look::Approved(summary.approval.case().version),
+            Approval::Pending(_)
+            | Approval::Executing(_)
+            | Approval::Denied(_)
+            | Approval::Expired(_)
+            | Approval::Cancelled(_)
+            | Approval::Finished(_) => Look::Waiting,
+        })
+    }
+
     async fn hear(&self, summary: &Summary, seat: &Seat<'_>) -> Result<Option<Heard>, GatewayError> {
         let refused = |why: String| Ok(Some(Heard::Refused { state: summary.approval.word(), why }));
         match &summary.approval {
             Approval::Pending(_) | Approval::Approved(_) | Approval::Executing(_) => Ok(None),
-            Approval::Denied(denied) => refused(self.why_denied(&denied.by)),
+            Approval::Denied(denied) => refused(self.why_denied(summary, &denied.by)),
             Approval::Expired(_) => refused("nobody decided in time; nothing ran".to_owned()),
-            Approval::Cancelled(cancelled) => refused(format!("it was taken back: {}", cancelled.reason)),
+            Approval::Cancelled(cancelled) => refused(self.why_cancelled(summary, &cancelled.reason)),
             Approval::Finished(finished) => {
                 let live = seat.slot.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 let kept = self.store.take(&result_key(seat.id)).await;
@@ -307,9 +336,9 @@ impl Gateway {
         }
     }
 
-    /// Who or what said no, in words.
+    /// Who or what said no, in words, for the caller: what it reads holds no secret that a reviewer quoted.
     #[must_use]
-    pub fn why_denied(&self, by: &DeniedBy) -> String {
+    pub fn why_denied(&self, summary: &Summary, by: &DeniedBy) -> String {
         match by {
             DeniedBy::Person(person, why) => {
                 let directory = self.store.directory();
@@ -317,12 +346,18 @@ impl Gateway {
                     .person(*person)
                     .map_or_else(|| person.to_string(), |person| person.name.clone());
                 match why {
-                    Some(why) => format!("{name} denied it: {why}"),
+                    Some(why) => format!("{name} denied it: {}", self.told_words(summary, why)),
                     None => format!("{name} denied it"),
                 }
             }
             DeniedBy::Policy(why) => format!("policy denies it now: {why}"),
         }
+    }
+
+    /// Why it was taken back, in words, for the caller.
+    #[must_use]
+    pub fn why_cancelled(&self, summary: &Summary, reason: &str) -> String {
+        format!("it was taken back: {}", self.told_words(summary, reason))
     }
 }
 

@@ -119,6 +119,8 @@ impl Gateway {
         tokio::spawn(Arc::clone(self).listen(wakes));
         tokio::spawn(Arc::clone(self).count_pending());
         tokio::spawn(Arc::clone(self).sweep());
+        tokio::spawn(Arc::clone(self).keep_recording());
+        tokio::spawn(Arc::clone(self).keep_dropping());
         Ok(())
     }
 
@@ -127,7 +129,8 @@ impl Gateway {
         let all = u32::try_from(limits::RUNS_AT_ONCE).unwrap_or(u32::MAX);
         // Held until the store is closed, so that nothing begins in between.
         let _runs = tokio::time::timeout(patience, self.runs.acquire_many(all)).await;
-        if let Err(error) = self.seal_activity(true).await {
+        self.activity.close_due(self.store.now(), true);
+        if let Err(error) = self.record_segments().await {
             tracing::error!(%error, "the last activity segment was not sealed; the next start seals it");
         }
         self.store.close(patience).await;

@@ -2,7 +2,8 @@
 //!
 //! The files stand in the order of the way: [`admit`] (who and what), [`decide`] (policy answers),
 //! [`hold`] (people are asked, the caller waits), [`review`] (a human signs), [`redeem`] (policy is asked again and the
-//! approval is spent), [`run`] (exactly the approved bytes), [`seal`] (what came of it), [`receipt`] (the proof). Beside
+//! approval is spent), [`run`] (exactly the approved bytes), [`seal`] (what came of it), [`receipt`] (the proof), [`later`] (where glass was
+//! broken, somebody looks at it afterwards). Beside
 //! the way stand [`activity`] (permits, in hashed segments), [`report`] (what others say that they did), [`change`] (the
 //! directory, changed by the same way), [`people`] (sessions and passkeys) and [`sweep`] (expiry, and what a restart
 //! finds). [`reveal`] masks what people see, and opens it; [`backup`] copies the store.
@@ -17,6 +18,7 @@ pub mod redeem;
 pub mod run;
 pub mod seal;
 pub mod receipt;
+pub mod later;
 
 pub mod activity;
 pub mod backup;
@@ -31,6 +33,7 @@ pub mod sweep;
 pub mod limits;
 pub mod ports;
 
+mod aged;
 mod error;
 mod house;
 

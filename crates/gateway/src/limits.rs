@@ -14,6 +14,8 @@ pub const RUNS_AT_ONCE: usize = 256;
 pub const REMEMBERED_DECISIONS: usize = 65_536;
 /// The largest payload that a page shows whole, in bytes; a larger one is opened by its own link first.
 pub const SHOWN_PAYLOAD_BYTES: usize = 64 << 10;
+/// The largest payload in which a listing looks for what is masked, in bytes.
+pub const LISTED_SCAN_BYTES: usize = 64 << 10;
 /// The largest payload that can be held for review, in bytes, all fields together.
 pub const HELD_PAYLOAD_BYTES: usize = 4 << 20;
 /// How long a result waits for its caller.
@@ -34,6 +36,18 @@ pub const SEGMENT_RECORDS: u64 = 65_536;
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// How long a segment of activity stays open before it is sealed.
 pub const SEGMENT_AGE: Duration = Duration::from_secs(60);
+/// How long a segment of activity stays open while somebody follows the trail live.
+pub const SEGMENT_AGE_FOLLOWED: Duration = Duration::from_secs(2);
+/// How long a segment of activity stays open where the trail is sent on to other systems.
+pub const SEGMENT_AGE_SENT: Duration = Duration::from_secs(10);
+/// How much longer than its leaf's values a segment's file is kept: its date may be the last line's after a power cut.
+pub const SEGMENT_GRACE: Duration = Duration::from_secs(3_600);
+/// How often segments are looked through for those whose leaf's values were pruned.
+pub const SEGMENTS_DROPPED_EVERY: Duration = Duration::from_secs(600);
+/// How many full segments may wait to be made durable and recorded; with so many, what comes next waits too.
+pub const SEGMENTS_BEHIND: usize = 4;
+/// How long it waits then until it is refused.
+pub const SEGMENT_PATIENCE: Duration = Duration::from_secs(5);
 /// The most requests that one caller may have pending; more are refused until some are decided.
 pub const PENDING_PER_AGENT: usize = 20_000;
 /// How long somebody who waits for an approved action waits until it is tried again, where it could not be run.
@@ -62,7 +76,10 @@ pub const REPORTED_ATTRIBUTE_NAME_BYTES: usize = 256;
 pub const REPORTED_ATTRIBUTE_BYTES: usize = 8 << 10;
 /// The largest data of a reported event, in bytes.
 pub const REPORTED_DATA_BYTES: usize = 64 << 10;
-/// The largest reported event whole, in bytes, as the segment's line holds it.
+/// The largest reported event whole, in bytes, as JSON writes it.
 pub const REPORTED_LINE_BYTES: usize = 256 << 10;
+/// The most that one report puts on record, all its events together, in bytes: what many of them share in the
+/// sender's form stands in each one's line.
+pub const REPORTED_BYTES: usize = 16 << 20;
 /// How long a gateway at which nobody waits leaves an approved action to the one at which somebody may.
 pub(crate) const ELSEWHERE_FIRST: Duration = Duration::from_millis(500);

@@ -203,10 +203,22 @@ pub trait Bundles: Send + Sync + 'static {
 pub struct BundleOrder {
     /// Of what.
     pub of: BundleOf,
-    /// Whether payloads stand open in it; that they were opened is logged for each.
-    pub payload: bool,
+    /// Which fields of payloads stand open in it; that they were opened is logged for each approval.
+    pub open: OpenFields,
     /// For whom: an administrator.
     pub by: crate::people::Human,
+}
+
+/// Which fields of payloads a bundle shows, each with its salt; of all others it has the commitments.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OpenFields {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those at these paths, where a payload has them.
+    Paths(std::collections::BTreeSet<String>),
+    /// All.
+    Everything,
 }
 
 /// What a bundle is of.

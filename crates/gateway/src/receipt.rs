@@ -7,12 +7,13 @@ use domain::approval::Approval;
 use domain::canonical;
 use domain::commitment::Disclosure;
 use domain::digest::Blob;
-use domain::directory::{CHANGE_PATH, Change, DirectoryEvent, KEY_VERB};
-use domain::id::{ActionId, PersonId};
+use domain::directory::{CHANGE_PATH, Change, DirectoryEvent, GROUP_VERB, KEY_VERB};
+use domain::id::{ActionId, GroupName, PersonId};
 use domain::principal::Principal;
 use domain::receipt::{Entry, KeyPayload, Receipt};
-use store::{StoreError, Summary};
+use store::{Store, StoreError, Summary};
 
+use crate::people::Human;
 use crate::{Gateway, GatewayError, limits};
 
 impl Gateway {
@@ -56,26 +57,64 @@ impl Gateway {
         })
     }
 
-    /// What shows who signed for the keys that signed reviews of an approval: for each, the case in which it was signed
-    /// for and the directory's entries of whoever reviewed that case, and the same for their keys, up to the first
-    /// administrator's; all below an index. At most [`limits::COUNTERSIGNED_DEPTH`] keys deep and
+    /// A payload of which the fields at these paths stand open, and all others are withheld: what somebody else may be
+    /// shown of it. First that each was opened, by whom, enters the log. Nothing of it counts as displayed.
+    ///
+    /// # Errors
+    /// [`GatewayError::Forbidden`] for whoever may not open a masked field among them, which is logged too; store
+    /// failures, and then nothing is answered.
+    pub async fn open_fields(
+        &self,
+        id: ActionId,
+        human: &Human,
+        paths: &BTreeSet<String>,
+    ) -> Result<Vec<Disclosure>, GatewayError> {
+        let summary = self.approval_for(id, human).await?;
+        let payload = self.payload_of(&summary).await?;
+        let opened: BTreeSet<&str> = payload
+            .iter()
+            .filter_map(|field| match field {
+                Disclosure::Open(open) => paths.get(&open.path).map(String::as_str),
+                Disclosure::Withheld(_) => None,
+            })
+            .collect();
+        if !opened.is_empty() {
+            let masked = self.card(&summary).await?.masked;
+            if masked.iter().any(|field| opened.contains(field.path.as_str())) {
+                self.require_reveal(&summary, human).await?;
+            }
+        }
+        for path in &opened {
+            self.record_reveal(id, human.person, Some(path)).await?;
+        }
+        let withheld = shown(&summary, payload.clone())?;
+        let is_asked =
+            |field: &Disclosure| matches!(field, Disclosure::Open(open) if paths.contains(&open.path));
+        let fields = payload.into_iter().zip(withheld);
+        Ok(fields.map(|(field, withheld)| if is_asked(&field) { field } else { withheld }).collect())
+    }
+
+    /// What shows who signed for the keys that signed reviews of an approval, and for the standings in groups that they
+    /// count under: for each, the case in which it was signed for and the directory's entries of whoever reviewed that
+    /// case, and the same for their keys and standings, up to the first administrator's; all below an index. At most [`limits::COUNTERSIGNED_DEPTH`] keys deep and
     /// [`limits::COUNTERSIGNED_CASES`] cases; a verifier says of what lies beyond that it is not shown.
     ///
     /// # Errors
     /// Store failures.
     pub async fn key_cases(&self, summary: &Summary, below: u64) -> Result<KeyCases, GatewayError> {
         let mut found = KeyCases::default();
-        let (mut round, mut seen) = (signing_keys(summary), BTreeSet::new());
+        let (mut round, mut seen) = (signers(summary), BTreeSet::new());
         for _ in 0..limits::COUNTERSIGNED_DEPTH {
             let mut next = BTreeSet::new();
-            for (person, key) in round {
-                if !seen.insert((person, key.clone())) {
+            for signer in round {
+                if !seen.insert(signer.clone()) {
                     continue;
                 }
-                let entries = self.store.directory_entries(&Principal::Person(person).to_string()).await?;
+                let person = Principal::Person(signer.person).to_string();
+                let entries = self.store.directory_entries(&person).await?;
                 for index in entries.into_iter().filter(|index| *index < below) {
                     found.entries.insert(index);
-                    let Some(approval) = self.enrolled_under(index, &key).await? else { continue };
+                    let Some(approval) = self.signed_under(index, &signer).await? else { continue };
                     if found.cases.contains(&approval) || found.cases.len() >= limits::COUNTERSIGNED_CASES {
                         continue;
                     }
@@ -92,13 +131,13 @@ impl Gateway {
         Ok(found)
     }
 
-    /// Takes in a case in which a key was signed for; answers the keys that signed in it.
+    /// Takes in a case in which a key or a standing was signed for; answers who signed in it.
     async fn key_case(
         &self,
         id: ActionId,
         below: u64,
         found: &mut KeyCases,
-    ) -> Result<BTreeSet<(PersonId, Blob)>, GatewayError> {
+    ) -> Result<BTreeSet<Signer>, GatewayError> {
         // What was erased or pruned is left out: the verifier finds that it is not shown.
         let (summary, payload) = match (self.store.approval(id).await, self.store.payload(id).await) {
             (Ok(summary), Ok(payload)) => (summary, payload),
@@ -119,21 +158,21 @@ impl Gateway {
             found.payloads.push(KeyPayload { entry: *request, payload });
         }
         found.entries.extend(indices);
-        Ok(signing_keys(&summary))
+        Ok(signers(&summary))
     }
 
-    /// The approval that a directory entry names, where it enrols this key.
-    async fn enrolled_under(&self, index: u64, key: &Blob) -> Result<Option<ActionId>, GatewayError> {
+    /// The approval that a directory entry names, where it enrols this signer's key or puts them into their group.
+    async fn signed_under(&self, index: u64, signer: &Signer) -> Result<Option<ActionId>, GatewayError> {
         let fields = self.store.entry(index).await?.fields;
         let Some(Disclosure::Open(field)) = fields.first() else { return Ok(None) };
         let change: Change = canonical::read(&field.value.0)?;
-        let enrolled = match &change.event {
-            DirectoryEvent::KeyEnrolled { key, .. } => key.credential_id.clone(),
-            DirectoryEvent::SshKeyEnrolled { key, .. } => key.id(),
+        let of_theirs = match &change.event {
+            DirectoryEvent::KeyEnrolled { key, .. } => key.credential_id == signer.key,
+            DirectoryEvent::SshKeyEnrolled { key, .. } => key.id() == signer.key,
+            DirectoryEvent::GroupJoined { group, .. } => signer.group.as_ref() == Some(group),
             DirectoryEvent::PersonAdded { .. }
             | DirectoryEvent::PersonDeactivated { .. }
             | DirectoryEvent::KeyRevoked { .. }
-            | DirectoryEvent::GroupJoined { .. }
             | DirectoryEvent::GroupLeft { .. }
             | DirectoryEvent::AgentAdded { .. }
             | DirectoryEvent::AgentKeyReplaced { .. }
@@ -143,18 +182,44 @@ impl Gateway {
             | DirectoryEvent::RouteRemoved { .. }
             | DirectoryEvent::PolicyApplied { .. } => return Ok(None),
         };
-        Ok(change.approval.filter(|_| enrolled == *key))
+        Ok(change.approval.filter(|_| of_theirs))
     }
 
     fn everybody(&self, summary: &Summary) -> BTreeSet<Principal> {
         let case = summary.approval.case();
         let reviews = case.reviews.iter().chain(case.questions.iter().map(|question| &question.asked));
-        let reviewers = reviews.map(|record| Principal::Person(record.statement.reviewer));
+        let reviewers = reviews.map(|record| record.statement.reviewer);
+        let reviewers = reviewers.chain(case.later.iter().map(|later| later.statement.reviewer));
+        let reviewers = reviewers.map(Principal::Person);
         summary.action.chain().parties().chain(reviewers).take(limits::RECEIPT_PEOPLE).collect()
     }
 }
 
-/// What shows who signed for some keys.
+/// The fingerprint of the log's bootstrap key, the first administrator's, for an auditor to pin: `SHA256:` and base64
+/// without padding. None before somebody enrolled.
+///
+/// # Errors
+/// Store failures.
+pub async fn bootstrap_key(store: &dyn Store) -> Result<Option<String>, GatewayError> {
+    let people: Vec<PersonId> = store.directory().people().map(|person| person.id).collect();
+    let mut indices = BTreeSet::new();
+    for person in people {
+        indices.extend(store.directory_entries(&Principal::Person(person).to_string()).await?);
+    }
+    for index in indices {
+        let fields = store.entry(index).await?.fields;
+        let Some(Disclosure::Open(field)) = fields.first() else { continue };
+        let change: Change = canonical::read(&field.value.0)?;
+        if let (DirectoryEvent::KeyEnrolled { key, .. }, None, None) =
+            (&change.event, change.by, change.approval)
+        {
+            return Ok(Some(key.fingerprint()));
+        }
+    }
+    Ok(None)
+}
+
+/// What shows who signed for some keys and standings in groups.
 #[derive(Debug, Default)]
 pub struct KeyCases {
     /// The cases.
@@ -165,17 +230,18 @@ pub struct KeyCases {
     pub payloads: Vec<KeyPayload>,
 }
 
-/// A payload of which nothing is open but the change of a key that ran: that one stands open in the directory's own
-/// entry, so nothing is revealed by it, and without it nobody can say what an administrator signed for.
+/// A payload of which nothing is open but the change of a key or a group that ran: that one stands open in the
+/// directory's own entry, so nothing is revealed by it, and without it nobody can say what an administrator signed for.
 ///
 /// # Errors
 /// [`domain::Malformed`] for a field that cannot be committed to.
 pub fn shown(summary: &Summary, fields: Vec<Disclosure>) -> Result<Vec<Disclosure>, domain::Malformed> {
     let parts = summary.action.parts();
     let ran = matches!(summary.approval, Approval::Executing(_) | Approval::Finished(_));
-    let of_a_key = ran && parts.point == Point::Config && parts.verb.as_str() == KEY_VERB;
+    let of_people =
+        ran && parts.point == Point::Config && [KEY_VERB, GROUP_VERB].contains(&parts.verb.as_str());
     let shown = fields.into_iter().map(|field| match field {
-        Disclosure::Open(open) if !(of_a_key && open.path == CHANGE_PATH) => {
+        Disclosure::Open(open) if !(of_people && open.path == CHANGE_PATH) => {
             open.commitment().map(Disclosure::Withheld)
         }
         shown @ (Disclosure::Open(_) | Disclosure::Withheld(_)) => Ok(shown),
@@ -183,9 +249,28 @@ pub fn shown(summary: &Summary, fields: Vec<Disclosure>) -> Result<Vec<Disclosur
     shown.collect()
 }
 
-/// The keys that signed the reviews of a case, with their owners.
-fn signing_keys(summary: &Summary) -> BTreeSet<(PersonId, Blob)> {
+/// Somebody who signed in a case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Signer {
+    person: PersonId,
+    /// The id of the key that signed.
+    key: Blob,
+    /// The group that it counts under, where it counts under one.
+    group: Option<GroupName>,
+}
+
+/// Whoever signed in a case.
+fn signers(summary: &Summary) -> BTreeSet<Signer> {
     let case = summary.approval.case();
     let reviews = case.reviews.iter().chain(case.questions.iter().map(|question| &question.asked));
-    reviews.map(|record| (record.statement.reviewer, record.signed.proof.key_id().clone())).collect()
+    let signed = reviews.map(|record| (&record.signed, record.statement.reviewer, &record.statement.group));
+    let reviews = signed.map(|(signed, person, group)| (signed, person, group.clone()));
+    let later = case
+        .later
+        .iter()
+        .map(|later| (&later.signed, later.statement.reviewer, Some(later.statement.group.clone())));
+    let signer = |(signed, person, group): (&domain::review::SignedReview, PersonId, Option<GroupName>)| {
+        Signer { person, key: signed.proof.key_id().clone(), group }
+    };
+    reviews.chain(later).map(signer).collect()
 }

@@ -71,6 +71,24 @@ impl Reported {
         self.attributes.keys().any(|name| name.starts_with("gen_ai."))
     }
 
+    /// How long it is as JSON, in bytes: escapes can make text six times as long.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        struct Length(usize);
+        impl std::io::Write for Length {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0 = self.0.saturating_add(bytes.len());
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut length = Length(0);
+        // What cannot be written is over every limit.
+        if serde_json::to_writer(&mut length, self).is_ok() { length.0 } else { usize::MAX }
+    }
+
     /// Holds the event against the limits.
     ///
     /// # Errors
@@ -109,6 +127,7 @@ impl Reported {
             None => 0,
         };
         within("the event's data", length, limits::REPORTED_DATA_BYTES, "bytes")?;
+        within("the event", self.written(), limits::REPORTED_LINE_BYTES, "bytes")?;
         match self.occurred {
             Some(time) if time.micros() > INTEGER_LIMIT => {
                 Err(malformed("event time", &time.micros().to_string(), "a time before 2255 is expected"))
@@ -143,16 +162,15 @@ impl Gateway {
     /// ids, in their order. Whoever is answered can rely on it: a kill of the gateway loses none of them.
     ///
     /// # Errors
-    /// [`GatewayError::Malformed`] for the first event that is over a limit, and
-    /// [`GatewayError::Unavailable`] when nothing can be recorded.
+    /// [`GatewayError::Malformed`] for the first event that is over a limit, for more than
+    /// [`limits::REPORTED_EVENTS`] or [`limits::REPORTED_BYTES`] together, and [`GatewayError::Unavailable`] when nothing
+    /// can be recorded.
     pub async fn report_activity(
         &self,
         caller: &Caller,
         events: &[Reported],
     ) -> Result<Vec<ActionId>, GatewayError> {
-        if !self.is_recording() {
-            return Err(GatewayError::Unavailable("sealed activity does not reach the log".to_owned()));
-        }
+        self.room_for_activity().await?;
         within("the report", events.len(), limits::REPORTED_EVENTS, "events")?;
         let chain = caller.chain();
         let time = self.store.now();
@@ -160,18 +178,17 @@ impl Gateway {
         for event in events {
             event.check()?;
             let id = ActionId::new(time, &self.draw()?);
-            let begin = lines.len();
             let (caller, behind) = (chain.caller, chain.behind.as_slice());
             let record = ReportedRecord { v: 1, id, time, effect: "reported", caller, behind, event };
             serde_json::to_writer(&mut lines, &record).map_err(|error| {
                 GatewayError::Unavailable(format!("the reported event cannot be written: {error}"))
             })?;
-            within("the event", lines.len() - begin, limits::REPORTED_LINE_BYTES, "bytes")?;
             lines.push(b'\n');
+            within("the report", lines.len(), limits::REPORTED_BYTES, "bytes")?;
             ids.push(id);
         }
-        if !ids.is_empty() && self.activity.append_lines(time, &lines, ids.len() as u64)?.is_some() {
-            self.record_segments().await?;
+        if !ids.is_empty() {
+            self.activity.append_lines(time, &lines, ids.len() as u64)?;
         }
         metrics::counter!("countersign_reported_events_total").increment(ids.len() as u64);
         Ok(ids)

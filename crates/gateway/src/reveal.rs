@@ -12,12 +12,12 @@ use domain::entry;
 use domain::id::{ActionId, GroupName, PersonId};
 use domain::principal::Principal;
 use domain::time::Span;
-use mask::{Class, Masked, Masker, Reveal, Rules};
+use mask::{Class, Masked, Masker, Reveal, Rules, TrailMasks};
 use store::Summary;
 
 use crate::people::Human;
 use crate::review::Standing;
-use crate::{Gateway, GatewayError};
+use crate::{Gateway, GatewayError, limits};
 
 /// Who looks at a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,12 @@ impl Masking {
         let masked = self.names.as_ref()?.mask(None, name.as_bytes());
         masked.is_masked().then_some(masked)
     }
+}
+
+/// The masks of what leaves by the trail, as the routes stand now.
+#[must_use]
+pub fn trail_masks(directory: &Directory) -> TrailMasks {
+    TrailMasks::new(directory.routes().map(|(name, route)| (name.to_string(), rules_of(&route.text).ok())))
 }
 
 /// The rules of a route's document: its member `mask`, which its point has checked.
@@ -214,6 +220,66 @@ impl Gateway {
             }
             Err(_) => UNREADABLE.to_owned(),
         }
+    }
+
+    /// What somebody wrote beside an action, as people see it: a note, a question, why it was denied or taken back. What
+    /// was signed or recorded stays whole.
+    #[must_use]
+    pub fn shown_words(&self, summary: &Summary, words: &str) -> String {
+        match Masking::of(summary.action.parts(), &self.store.directory()) {
+            Ok(masking) => masking.words(words).map_or_else(|| words.to_owned(), |masked| masked.to_string()),
+            Err(_) => UNREADABLE.to_owned(),
+        }
+    }
+
+    /// What people wrote beside an action, as its caller reads it: without secrets, and with whom to turn to.
+    pub(crate) fn told_words(&self, summary: &Summary, words: &str) -> String {
+        match Masking::of(summary.action.parts(), &self.store.directory()) {
+            Ok(masking) => masking.name(words).map_or_else(|| words.to_owned(), |masked| masked.to_string()),
+            Err(_) => UNREADABLE.to_owned(),
+        }
+    }
+
+    /// Whether this person may approve, as a listing says it: as [`Gateway::standing_over`] does of a card. Whether
+    /// something is masked is looked for only where it matters, and a payload over [`limits::LISTED_SCAN_BYTES`] counts as
+    /// masked: its own page says for certain.
+    ///
+    /// Where the route's rules cannot be read nobody approves.
+    ///
+    /// # Errors
+    /// Store failures.
+    pub async fn may_approve_listed(
+        &self,
+        summary: &Summary,
+        person: PersonId,
+    ) -> Result<bool, GatewayError> {
+        if !self.standing(summary, person).may_approve {
+            return Ok(false);
+        }
+        match self.may_reveal(summary, person) {
+            Ok(true) => Ok(true),
+            Ok(false) => Ok(!self.holds_masked(summary).await?),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn holds_masked(&self, summary: &Summary) -> Result<bool, GatewayError> {
+        let action = summary.action.parts();
+        let masking = Masking::of(action, &self.store.directory())?;
+        let mut words = [&action.run, &action.reason].into_iter().flatten();
+        if masking.name(&action.resource.name).is_some() || words.any(|text| masking.words(text).is_some()) {
+            return Ok(true);
+        }
+        let payload = self.payload_of(summary).await?;
+        let open = || {
+            payload.iter().filter_map(|field| match field {
+                Disclosure::Open(open) => Some(open),
+                Disclosure::Withheld(_) => None,
+            })
+        };
+        let bytes: usize = open().map(|field| field.value.0.len()).sum();
+        Ok(bytes > limits::LISTED_SCAN_BYTES
+            || open().any(|field| masking.field(&field.path, &field.value.0).is_some()))
     }
 
     /// That something masked may be opened by this person; else the try is logged and refused.

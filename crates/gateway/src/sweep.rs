@@ -134,9 +134,11 @@ impl Gateway {
             if let Err(error) = self.expire_lapsed().await {
                 tracing::error!(%error, "could not expire what has lapsed");
             }
-            if let Err(error) = self.seal_activity(false).await {
-                tracing::error!(%error, "could not seal the activity segment");
+            if let Err(error) = self.tell_broken_glass().await {
+                tracing::error!(%error, "could not count the broken glass that nobody has looked at");
             }
+            self.activity.close_due(self.store.now(), false);
+            self.activity.try_again();
         }
     }
 

@@ -1,14 +1,17 @@
 //! The check of a verdict's signature, over the directory as it stands now.
 
 use assertion::{
-    Assertion, PublicKey, RelyingParty, STATEMENT_NAMESPACE, SshPublicKey, UserVerification, check_assertion,
-    check_ssh_signature, statement_challenge, statement_message,
+    Assertion, LATER_NAMESPACE, PublicKey, RelyingParty, STATEMENT_NAMESPACE, SshPublicKey, UserVerification,
+    check_assertion, check_ssh_signature, later_challenge, later_message, statement_challenge,
+    statement_message,
 };
 use domain::Refusal;
 use domain::action::Action;
 use domain::directory::{Directory, Person};
 use domain::id::PersonId;
+use domain::later::LaterStatement;
 use domain::principal::Principal;
+use domain::requirement::Assurance;
 use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, SshSigProof, Standing};
 use domain::statement::Statement;
 
@@ -34,27 +37,72 @@ impl ReviewVerifier for DirectoryVerifier<'_> {
         if signed.read_statement()? != *statement {
             return Err(Refusal::Signature("it is over another statement".to_owned()));
         }
+        let bytes = &signed.statement.0;
+        let said = Said {
+            reviewer: statement.reviewer,
+            assurance: statement.assurance,
+            challenge: statement_challenge(bytes),
+            namespace: STATEMENT_NAMESPACE,
+            message: statement_message(bytes),
+        };
+        self.signed(&said, &signed.proof, action)
+    }
+
+    fn verify_later(
+        &self,
+        signed: &SignedReview,
+        statement: &LaterStatement,
+        action: &Action,
+    ) -> Result<Standing, Refusal> {
+        let bytes = &signed.statement.0;
+        if LaterStatement::read(bytes)? != *statement {
+            return Err(Refusal::Signature("it is over another statement".to_owned()));
+        }
+        let said = Said {
+            reviewer: statement.reviewer,
+            assurance: statement.assurance,
+            challenge: later_challenge(bytes),
+            namespace: LATER_NAMESPACE,
+            message: later_message(bytes),
+        };
+        self.signed(&said, &signed.proof, action)
+    }
+}
+
+/// What a human signed, whichever kind of statement it is.
+struct Said {
+    reviewer: PersonId,
+    assurance: Assurance,
+    /// What a passkey was challenged with.
+    challenge: [u8; 32],
+    /// Under which namespace an SSH key signed.
+    namespace: &'static str,
+    /// What an SSH key signed.
+    message: Vec<u8>,
+}
+
+impl DirectoryVerifier<'_> {
+    /// Checks a signature with the keys that its human has now, and says how they stand.
+    fn signed(&self, said: &Said, proof: &Proof, action: &Action) -> Result<Standing, Refusal> {
         let reviewer = self
             .directory
-            .person(statement.reviewer)
+            .person(said.reviewer)
             .filter(|person| person.active)
-            .ok_or_else(|| Refusal::NotActive(Principal::Person(statement.reviewer).to_string()))?;
-        match &signed.proof {
-            Proof::Passkey(proof) => self.passkey(reviewer, &signed.statement.0, proof)?,
-            Proof::SshSig(proof) => ssh_key(reviewer, &signed.statement.0, proof)?,
+            .ok_or_else(|| Refusal::NotActive(Principal::Person(said.reviewer).to_string()))?;
+        match proof {
+            Proof::Passkey(proof) => self.passkey(reviewer, &said.challenge, proof)?,
+            Proof::SshSig(proof) => ssh_key(reviewer, said, proof)?,
         }
-        if statement.assurance != signed.proof.assurance() {
+        if said.assurance != proof.assurance() {
             return Err(Refusal::Assurance);
         }
         let controls_caller = self.controls(reviewer.id, action);
         Ok(Standing { groups: reviewer.groups.clone(), controls_caller })
     }
-}
 
-impl DirectoryVerifier<'_> {
     /// A signature over the statement's exact bytes, by a key of this reviewer and of nobody else, with
     /// user verification.
-    fn passkey(&self, reviewer: &Person, statement: &[u8], proof: &PasskeyProof) -> Result<(), Refusal> {
+    fn passkey(&self, reviewer: &Person, challenge: &[u8; 32], proof: &PasskeyProof) -> Result<(), Refusal> {
         // Not a bad signature: a key that was revoked since makes a review void, and is no sign of a forgery.
         let key =
             reviewer.keys.iter().find(|key| key.credential_id == proof.credential_id).ok_or_else(|| {
@@ -70,7 +118,7 @@ impl DirectoryVerifier<'_> {
         };
         check_assertion(
             self.relying_party,
-            &statement_challenge(statement),
+            challenge,
             &PublicKey::from_cose(&key.public_key.0).map_err(refused)?,
             &assertion,
             UserVerification::Required,
@@ -96,14 +144,13 @@ impl DirectoryVerifier<'_> {
 
 /// A signature over the statement's exact bytes by an SSH key of this reviewer's on a security key, with user
 /// verification. What binds it to this deployment is the statement's own origin: a terminal has none.
-fn ssh_key(reviewer: &Person, statement: &[u8], proof: &SshSigProof) -> Result<(), Refusal> {
+fn ssh_key(reviewer: &Person, said: &Said, proof: &SshSigProof) -> Result<(), Refusal> {
     // As with a passkey: one that was revoked since is no sign of a forgery.
     let key = reviewer.ssh_keys.iter().find(|key| key.id() == proof.key).ok_or_else(|| {
         Refusal::NotActive("the SSH key is not, or no longer, enrolled for this reviewer".to_owned())
     })?;
     let refused = |why: assertion::Refusal| Refusal::Signature(why.to_string());
     let public = SshPublicKey::from_bytes(&key.public_key.0).map_err(refused)?;
-    let message = statement_message(statement);
-    check_ssh_signature(&public, STATEMENT_NAMESPACE, &message, &proof.signature.0).map_err(refused)?;
+    check_ssh_signature(&public, said.namespace, &said.message, &proof.signature.0).map_err(refused)?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! A human's SSH key on a security key: its owner signs once that it is theirs, and later signs reviews with it at a
 //! terminal. It lets nobody in.
 
-pub use assertion::{ENROLMENT_NAMESPACE, STATEMENT_NAMESPACE, statement_message};
+pub use assertion::{
+    ENROLMENT_NAMESPACE, LATER_NAMESPACE, STATEMENT_NAMESPACE, later_message, statement_message,
+};
 use assertion::{SshPublicKey, check_ssh_signature, claimed_key, dearmor};
 use domain::Malformed;
 use domain::canonical;

@@ -8,6 +8,7 @@
 pub mod limits;
 
 mod masker;
+mod trail;
 mod masked;
 mod class;
 mod rules;
@@ -26,3 +27,4 @@ pub use class::{Class, Finding};
 pub use masked::{Masked, Piece};
 pub use masker::Masker;
 pub use rules::{Pattern, Reveal, Rules, RulesError};
+pub use trail::TrailMasks;

@@ -2,7 +2,8 @@
 //!
 //! Sizes are arguments: `-- 10000 10000000` fills an index with so many records, by a seed, through its own write
 //! path, and times a set of queries. `-- --commits 10000 10000000` fills the embedded store itself, and times commits
-//! with the follower running, so that the two sizes can be held against each other.
+//! without and with the follower running. The sizes take turns, so that a slow moment of the machine falls on all of them
+//! and they can be held against each other.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,8 +34,9 @@ const BATCH: u64 = 4_096;
 /// 2026-01-01T00:00:00Z, and how far one record is from the next, in microseconds: ten million span four months.
 const START: u64 = 1_767_225_600_000_000;
 const STEP: u64 = 1_000_000;
-/// How long commits are measured.
-const MEASURED: Duration = Duration::from_secs(10);
+/// How long commits are measured at a time, and how often at each size.
+const MEASURED: Duration = Duration::from_secs(3);
+const TURNS: usize = 5;
 const WRITERS: usize = 64;
 
 const QUERIES: [(&str, &str); 14] = [
@@ -222,43 +224,82 @@ fn searches(base: &Path, size: u64) {
     println!("| all pages | | {:.2} | {:.2} | | |", millis(at(&all, 0.5)), millis(at(&all, 0.95)));
 }
 
-/// Commits at each size, without the follower and beside it.
+/// Commits at each size in turns, without the followers and beside them.
 async fn commits_beside(base: &Path, sizes: &[u64]) {
-    println!("| entries | follower | commits a second | p50 ms | p99 ms | followed a second |");
-    println!("|---:|---|---:|---:|---:|---:|");
+    let mut filled = Vec::new();
     for size in sizes {
         let folder = tempfile::tempdir_in(base).unwrap();
         let store = open_store(folder.path());
-        let left = Arc::new(std::sync::atomic::AtomicU64::new(*size));
-        let fill = |_| {
-            let (store, left) = (Arc::clone(&store), Arc::clone(&left));
-            tokio::spawn(async move {
-                use std::sync::atomic::Ordering::Relaxed;
-                while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-                    store.record(note()).await.unwrap();
-                }
-            })
-        };
-        for writer in (0..1_024).map(fill).collect::<Vec<_>>() {
-            writer.await.unwrap();
-        }
-        let took = commits(&store).await;
-        print(*size, "off", &took, None);
-        let path = search::follow::file(folder.path());
-        let dynamic: Arc<dyn Store> = Arc::clone(&store) as _;
-        let mut follower =
-            Follower::open(&path, dynamic, &folder.path().join("activity"), Reset::Drop).await.unwrap();
+        fill(&store, *size).await;
+        filled.push((*size, folder, store));
+    }
+    let stores: Vec<_> = filled.iter().map(|(_, _, store)| Arc::clone(store)).collect();
+    println!("| entries | follower | commits a second | p50 ms | p95 ms | p99 ms | followed a second |");
+    println!("|---:|---|---:|---:|---:|---:|---:|");
+    let alone = in_turns(&stores).await;
+    for ((size, _, _), took) in filled.iter().zip(&alone) {
+        print(*size, "off", took, None);
+    }
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (mut following, mut rates) = (Vec::new(), Vec::new());
+    for (_, folder, store) in &filled {
+        let (path, store) = (search::follow::file(folder.path()), Arc::clone(store) as Arc<dyn Store>);
+        let activity = folder.path().join("activity");
+        let mut follower = Follower::open(&path, store, &activity, Reset::Drop).await.unwrap();
         let begin = Instant::now();
         follower.catch_up(|_| ()).await.unwrap();
-        let rate = follower.index().progress().entries as f64 / begin.elapsed().as_secs_f64();
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let following = tokio::spawn(follower.run(stopped));
-        let took = commits(&store).await;
-        stop.send(true).unwrap();
-        following.await.unwrap();
-        print(*size, "on", &took, Some(rate));
+        rates.push(follower.index().progress().entries as f64 / begin.elapsed().as_secs_f64());
+        following.push(tokio::spawn(follower.run(stopped.clone())));
+    }
+    let beside = in_turns(&stores).await;
+    stop.send(true).unwrap();
+    for follower in following {
+        follower.await.unwrap();
+    }
+    for (((size, _, _), took), rate) in filled.iter().zip(&beside).zip(rates) {
+        print(*size, "on", took, Some(rate));
+    }
+    for (follower, took) in [("off", &alone), ("on", &beside)] {
+        let (small, large) = (took.first().unwrap(), took.last().unwrap());
+        let ratio = |share| millis(at(large, share)) / millis(at(small, share));
+        println!(
+            "\nlargest to smallest, follower {follower}: p50 {:.2}, p95 {:.2}, p99 {:.2}",
+            ratio(0.5),
+            ratio(0.95),
+            ratio(0.99)
+        );
+    }
+    for store in stores {
         store.close(Duration::from_secs(30)).await;
     }
+}
+
+async fn fill(store: &Arc<EmbeddedStore>, size: u64) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let left = Arc::new(std::sync::atomic::AtomicU64::new(size));
+    let writer = |_| {
+        let (store, left) = (Arc::clone(store), Arc::clone(&left));
+        tokio::spawn(async move {
+            while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                store.record(note()).await.unwrap();
+            }
+        })
+    };
+    for writer in (0..1_024).map(writer).collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+}
+
+/// What each store's commits took, sorted.
+async fn in_turns(stores: &[Arc<EmbeddedStore>]) -> Vec<Vec<Duration>> {
+    let mut took = vec![Vec::new(); stores.len()];
+    for _ in 0..TURNS {
+        for (store, took) in stores.iter().zip(&mut took) {
+            took.extend(commits(store).await);
+        }
+    }
+    took.iter_mut().for_each(|took| took.sort_unstable());
+    took
 }
 
 fn note() -> Draft {
@@ -290,15 +331,15 @@ async fn commits(store: &Arc<EmbeddedStore>) -> Vec<Duration> {
     for writer in (0..WRITERS).map(writer).collect::<Vec<_>>() {
         took.extend(writer.await.unwrap());
     }
-    took.sort_unstable();
     took
 }
 
 fn print(size: u64, follower: &str, took: &[Duration], rate: Option<f64>) {
     println!(
-        "| {size} | {follower} | {:.0} | {:.2} | {:.2} | {} |",
-        took.len() as f64 / MEASURED.as_secs_f64(),
+        "| {size} | {follower} | {:.0} | {:.2} | {:.2} | {:.2} | {} |",
+        took.len() as f64 / (MEASURED * TURNS as u32).as_secs_f64(),
         millis(at(took, 0.5)),
+        millis(at(took, 0.95)),
         millis(at(took, 0.99)),
         rate.map(|rate| format!("{rate:.0}")).unwrap_or_default(),
     );

@@ -14,6 +14,7 @@ use domain::directory::Change;
 use domain::entry::{Kind, Leaf};
 use domain::evaluation::{Decision, Evaluation};
 use domain::event::Event;
+use domain::later::LaterStatement;
 use domain::outcome::{Ending, Outcome, Witnessed};
 use domain::principal::{Chain, Link, Principal};
 use domain::statement::Verdict;
@@ -33,6 +34,8 @@ pub struct Derived {
     pub record: Option<Record>,
     /// What it asks of records that stand already.
     pub effect: Effect,
+    /// The name, without its ending, of the segment of activity that it seals.
+    pub segment: Option<String>,
 }
 
 /// What an entry asks of records that stand already.
@@ -52,7 +55,7 @@ pub enum Effect {
 /// # Errors
 /// A leaf that is none.
 pub fn entry(view: &EntryView, masks: &Masks) -> Result<Derived, Malformed> {
-    const NOTHING: Derived = Derived { record: None, effect: Effect::None };
+    const NOTHING: Derived = Derived { record: None, effect: Effect::None, segment: None };
     // A pruning dropped it.
     if view.leaf.is_empty() {
         return Ok(NOTHING);
@@ -88,7 +91,9 @@ pub fn entry(view: &EntryView, masks: &Masks) -> Result<Derived, Malformed> {
     if leaf.kind == Kind::Request {
         record.add(Facet::Held, "yes");
     }
-    Ok(Derived { record: Some(record), effect })
+    let segment = fields.get("segment").and_then(|bytes| canonical::read_value(bytes).ok());
+    let segment = segment.as_ref().and_then(|segment| segment.get("file")?.as_str()?.strip_suffix(".jsonl"));
+    Ok(Derived { record: Some(record), effect, segment: segment.map(str::to_owned) })
 }
 
 /// The record of a segment's line; none where it is no record of ours. It tolerates what it does not know.
@@ -275,6 +280,12 @@ impl Making<'_> {
                 }
             }
             Event::Finished { outcome } => self.outcome(outcome),
+            Event::LaterReviewed { review } => {
+                let Ok(statement) = LaterStatement::read(&review.statement.0) else { return };
+                self.by(Principal::Person(statement.reviewer));
+                self.record.add(Facet::Verdict, statement.finding.as_str());
+                self.words(&statement.note);
+            }
         }
     }
 
@@ -291,7 +302,10 @@ impl Making<'_> {
     /// What somebody outside reported: its kind, source and subject. Its attributes and data stay out.
     fn reported(&mut self, event: &Value) {
         let word = |name: &str| event.get(name).and_then(Value::as_str);
-        word("kind").iter().for_each(|kind| self.record.add(Facet::Verb, kind));
+        if let Some(kind) = word("kind") {
+            let kind = self.masked(kind);
+            self.record.add(Facet::Verb, kind);
+        }
         word("source").iter().for_each(|source| self.resource(source));
         word("subject").iter().for_each(|subject| self.resource(subject));
         word("trace").iter().for_each(|trace| self.detail(trace));

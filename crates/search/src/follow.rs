@@ -25,9 +25,6 @@ pub struct Follower {
     store: Arc<dyn Store>,
     masks: Masks,
     segments: Segments,
-    /// The folder's segments are looked through for those that are gone whenever the log has grown by a pruning,
-    /// and once at the start.
-    look_for_gone: bool,
 }
 
 /// What was read of the log.
@@ -38,6 +35,8 @@ struct ReadLog {
     /// the process in between, it is done again.
     effect: Option<Effect>,
     to: Option<(u64, Vec<u8>)>,
+    /// The segments that entries seal, by name.
+    sealed: Vec<(u64, String)>,
 }
 
 impl Follower {
@@ -68,7 +67,7 @@ impl Follower {
         let read = index.writing(|writer| writer.read_so_far())?;
         let segments = Segments::new(activity, read);
         let masks = Masks::of(&store.directory());
-        Ok(Self { index, store, masks, segments, look_for_gone: true })
+        Ok(Self { index, store, masks, segments })
     }
 
     /// The index.
@@ -138,7 +137,9 @@ impl Follower {
         let mut records = log.records;
         records.extend(lines.records);
         records.sort_by_key(|record| record.time);
-        let batch = Batch { records, log: log.to, lines: lines.lines };
+        let elsewhere = log.sealed.into_iter().filter(|(_, name)| !self.segments.has(name));
+        let elsewhere = elsewhere.map(|(index, _)| index).collect();
+        let batch = Batch { records, log: log.to, lines: lines.lines, elsewhere };
         self.index.write(&batch)?;
         self.segments.done(&batch.lines);
         Ok(true)
@@ -165,6 +166,7 @@ impl Follower {
                     read.effect = Some(derived.effect);
                 }
                 read.records.extend(derived.record);
+                read.sealed.extend(derived.segment.map(|name| (index, name)));
                 leaf = hash(&view);
             }
             read.to = Some((index + 1, leaf));
@@ -190,7 +192,7 @@ impl Follower {
             Effect::None => return Ok(()),
             Effect::Erased(entry) => entry..entry.saturating_add(1),
             Effect::Pruned(from, below) => {
-                self.look_for_gone = true;
+                self.index.forget_elsewhere(from, below)?;
                 from..below
             }
         };
@@ -210,11 +212,9 @@ impl Follower {
     }
 
     fn remove_gone(&mut self) -> Result<(), SearchError> {
-        if std::mem::take(&mut self.look_for_gone) {
-            for name in self.segments.gone()? {
-                self.index.remove_segment(&name)?;
-                self.segments.forget(&name);
-            }
+        for name in self.segments.gone()? {
+            self.index.remove_segment(&name)?;
+            self.segments.forget(&name);
         }
         Ok(())
     }

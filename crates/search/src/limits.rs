@@ -10,6 +10,8 @@ pub const SPAN_RECORDS: u64 = 1 << 10;
 pub const BATCH_RECORDS: usize = 4_096;
 /// How long the follower rests when there was nothing to follow.
 pub const REST: Duration = Duration::from_millis(250);
+/// How far apart two changes of a folder are at least for its date to tell them apart, on every file system that we know.
+pub const FOLDER_DATE_TICK: Duration = Duration::from_secs(3);
 /// How long the follower rests after an error.
 pub const REST_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How many entries the follower reads from the store at once.

@@ -15,12 +15,14 @@ pub mod testing;
 mod approvals;
 mod directories;
 mod effects;
+mod glass;
 mod keys;
 mod ledger;
 mod listings;
 mod races;
 mod retention;
 mod retries;
+mod rows;
 mod vault;
 
 use std::path::Path;
@@ -52,6 +54,8 @@ pub trait Deployment: Send + Sync {
     fn clock(&self) -> &ManualClock;
     /// The log's first public key.
     fn log_key(&self) -> audit::VerifierKey;
+    /// Does to the database what somebody with a hand on it may do: statements that every SQL has.
+    fn behind_its_back(&self, statements: &str);
     /// A directory for the suite's files.
     fn scratch(&self) -> &Path;
 }
@@ -102,9 +106,12 @@ cases! {
     approvals: opens_and_reads_back, every_command_moves_it, commands_end_it, refuses_what_does_not_fit,
         expires_when_its_time_is_over, what_nobody_runs_any_more_is_told, wakes_whoever_listens;
     retries: identical_calls_attach, an_ended_one_is_found_within_its_window, a_lapsed_one_is_ended_first;
+    rows: nobody_attaches_by_anothers_key, what_no_event_says_cannot_be_edited,
+        a_row_without_its_seal_is_attached_to_by_nobody;
     effects: land_with_their_event, or_not_at_all, stale_answers_are_refused;
     races: one_of_a_hundred_redemptions, denial_against_approval, denial_against_redemption, one_of_a_hundred_openings,
         one_of_a_hundred_claims, one_of_a_hundred_takes;
+    glass: waits_until_somebody_looks, stays_whole_until_then, has_no_other_way;
     listings: pages_are_newest_first, filters_narrow, prior_counts;
     directories: changes_are_all_or_none, survive_reopening;
     ledger: entries_are_consecutive_and_time_never_falls, a_clock_a_day_off_changes_no_order, every_proof_verifies,

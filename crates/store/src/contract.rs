@@ -45,6 +45,15 @@ pub mod limits {
 pub trait Clock: Send + Sync + 'static {
     /// UTC microseconds. The store itself keeps a commit's time from standing before the log's head.
     fn now(&self) -> Timestamp;
+
+    /// The log that this clock is for ends at this time. A clock that is behind it goes on from there, slowly, so that
+    /// time does not stand still: nothing would lapse until the machine's clock came to where the log is.
+    fn resume(&self, _head: Timestamp) {}
+
+    /// What the machine's clock says, wherever the log is.
+    fn machine(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// Why the store did not do it.
@@ -257,6 +266,8 @@ pub struct Filter {
     pub caller: Option<Principal>,
     /// Only those of this shape.
     pub shape: Option<String>,
+    /// Only those whose glass was broken and that nobody has looked at since.
+    pub awaits_later_review: bool,
 }
 
 /// Where the next page begins: behind this id.
@@ -386,6 +397,12 @@ pub trait Approvals: Send + Sync {
     /// Store failures.
     async fn orphans(&self, limit: usize) -> Result<Vec<ActionId>, StoreError>;
 
+    /// How many approvals [`Filter::awaits_later_review`] lets through.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn awaiting_later_review(&self) -> Result<u64, StoreError>;
+
     /// What went before, of this caller and shape.
     ///
     /// # Errors
@@ -484,11 +501,19 @@ pub trait Ledger: Send + Sync {
     ///
     /// Nothing is pruned that something still needs: not the tile on the right edge; not genesis, directory, erasure,
     /// gap, rotation and pruning entries; and nothing from the first request on whose approval has not come to
-    /// its end, or came to it after the limit. Tile hashes stay, and so does every proof.
+    /// its end, or came to it after the limit, or whose broken glass nobody has looked at. Tile hashes stay, and so does
+    /// every proof.
     ///
     /// # Errors
     /// Store failures.
     async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError>;
+
+    /// Up to which index values were pruned: those of the entries below it are gone, but for what prunings keep. 0 where
+    /// nothing was.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn pruned_below(&self) -> Result<u64, StoreError>;
 
     /// Changes the log's key: the old key signs one more checkpoint, whose last leaf says so, and the new key
     /// every one after it. A store is opened with the key that the log says is current, and with no other.

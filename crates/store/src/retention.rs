@@ -27,6 +27,7 @@ pub(crate) fn stays(kind: Kind) -> bool {
         | Kind::Activity
         | Kind::Reported
         | Kind::Backup
+        | Kind::LaterReview
         | Kind::Refusal
         | Kind::Reveal
         | Kind::Heartbeat => false,

@@ -5,11 +5,11 @@ use std::fmt;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use domain::id::ActionId;
-use domain::time::Timestamp;
+use domain::time::{Span, Timestamp};
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::StoreError;
+use crate::{RunWhenGone, StoreError};
 
 /// The first byte of every sealed value: XChaCha20-Poly1305 with the nonce in front.
 const XCHACHA20_POLY1305: u8 = 1;
@@ -62,6 +62,20 @@ pub enum Place<'a> {
         position: usize,
         /// The field's path.
         path: &'a str,
+    },
+    /// What of an approval's row its events do not repeat: an empty value, whose seal says that a holder of the key wrote
+    /// the row so. Whoever edits the row can neither give it another's retry key nor have it run unattended.
+    Row {
+        /// The approval.
+        approval: ActionId,
+        /// By which an identical call finds it.
+        retry: &'a [u8; 32],
+        /// How long after its end an identical call still finds it.
+        retry_window: Span,
+        /// Whether it runs though its caller has gone.
+        run_when_gone: RunWhenGone,
+        /// Its shape.
+        shape: &'a str,
     },
     /// A value of the vault.
     Vault {
@@ -153,6 +167,11 @@ impl Place<'_> {
                 fixed(4, &[id.as_bytes(), leaf, numbers.as_flattened()], path)
             }
             Self::Waiting { id, leaf } => fixed(5, &[id.as_bytes(), leaf], ""),
+            Self::Row { approval, retry, retry_window, run_when_gone, shape } => {
+                let window = retry_window.seconds().to_be_bytes();
+                let gone = u8::from(*run_when_gone == RunWhenGone::Yes);
+                fixed(6, &[approval.uuid().as_bytes(), *retry, &window, &[gone]], shape)
+            }
         }
     }
 }
@@ -167,6 +186,7 @@ impl fmt::Display for Place<'_> {
             Self::Payload { approval, path, .. } => {
                 write!(f, "field `{path}` of the payload of {approval}")
             }
+            Self::Row { approval, .. } => write!(f, "the row of approval {approval}"),
             Self::Vault { .. } => f.write_str("a value in the vault"),
         }
     }
@@ -216,6 +236,31 @@ mod tests {
             Place::Waiting { id: Uuid::from_u128(1), leaf: [1; 32] },
         ] {
             assert!(key.open(elsewhere, &sealed).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_sealed_as_it_was_written() {
+        let key = SealingKey::new([7; 32]);
+        let id = |n| ActionId::from_uuid(Uuid::from_u128(n));
+        let (yes, no) = (RunWhenGone::Yes, RunWhenGone::No);
+        let row = |approval, retry, seconds, run_when_gone, shape| Place::Row {
+            approval: id(approval),
+            retry,
+            retry_window: Span::from_seconds(seconds),
+            run_when_gone,
+            shape,
+        };
+        let sealed = key.seal(row(1, &[1; 32], 600, no, "delete queue"), b"").unwrap();
+        assert!(key.open(row(1, &[1; 32], 600, no, "delete queue"), &sealed).is_ok());
+        for other in [
+            row(2, &[1; 32], 600, no, "delete queue"),
+            row(1, &[2; 32], 600, no, "delete queue"),
+            row(1, &[1; 32], 601, no, "delete queue"),
+            row(1, &[1; 32], 600, yes, "delete queue"),
+            row(1, &[1; 32], 600, no, "delete queues"),
+        ] {
+            assert!(key.open(other, &sealed).is_err());
         }
     }
 

@@ -10,6 +10,22 @@ mod pack;
 mod reviews;
 #[path = "../tests/bundles/countersigned.rs"]
 mod countersigned;
+#[path = "../tests/bundles/later.rs"]
+mod later;
+#[path = "../tests/bundles/receipts.rs"]
+mod receipts;
+#[path = "../tests/bundles/cases.rs"]
+mod cases;
+#[path = "../tests/bundles/logs.rs"]
+mod logs;
+#[path = "../tests/bundles/periods.rs"]
+mod periods;
+#[path = "../tests/bundles/archives.rs"]
+mod archives;
+#[path = "../tests/bundles/standings.rs"]
+mod standings;
+#[path = "../tests/bundles/spellings.rs"]
+mod spellings;
 #[path = "../tests/receipts/scene.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod scene;
@@ -32,6 +48,7 @@ fn main() {
             "name": vector.name,
             "rp_id": vector.rp_id,
             "web_origin": vector.web_origin,
+            "bootstrap": vector.bootstrap,
             "verdict": vector.verdict,
         }));
     }

@@ -138,7 +138,7 @@ impl Check<'_> {
         let origin = manifest.origin.clone();
         let about = files.whole(manifest::ABOUT, manifest::ABOUT_LIMIT_BYTES)?;
         let about: About =
-            canonical::read(&about).map_err(|error| format!("`{}`: {error}", manifest::ABOUT))?;
+            canonical::read_exact(&about).map_err(|error| format!("`{}`: {error}", manifest::ABOUT))?;
         let note = files.note(manifest::CHECKPOINT)?;
         let mut rotations: Vec<RotationLine> = Vec::new();
         if files.has(manifest::KEYS) {
@@ -146,7 +146,7 @@ impl Check<'_> {
                 if rotations.len() >= manifest::ROTATIONS_LIMIT {
                     return Err("the log's key changes too often to be followed".to_owned());
                 }
-                rotations.push(canonical::read(line).map_err(|error| error.to_string())?);
+                rotations.push(canonical::read_exact(line).map_err(|error| error.to_string())?);
                 Ok(())
             })?;
         }
@@ -255,7 +255,7 @@ struct Edges {
 impl Reading<'_> {
     /// A line of `entries.jsonl`.
     fn entry(&mut self, check: &mut Check<'_>, line: &[u8], period: Option<&Period>) {
-        let read = canonical::read::<EntryLine>(line).map_err(|error| error.to_string());
+        let read = canonical::read_exact::<EntryLine>(line).map_err(|error| error.to_string());
         let taken = read.and_then(|EntryLine { entry, payload }| {
             let index = entry.index;
             let told = |reason: String| format!("entry {index}: {reason}");

@@ -11,6 +11,7 @@ use domain::evaluation::Evaluation;
 use domain::event::Event;
 use domain::grant::Permit;
 use domain::id::{Origin, PersonId, QuestionId};
+use domain::later::CheckedLaterReview;
 use domain::principal::Principal;
 use domain::review::{CheckedReview, SignedReview};
 use domain::time::Timestamp;
@@ -18,7 +19,7 @@ use domain::time::Timestamp;
 use crate::known::Known;
 use crate::log::Proven;
 use crate::replay::line;
-use crate::report::{EntryLine, Key};
+use crate::report::{EntryLine, Key, Membership};
 
 /// What the entries came to.
 pub(crate) struct Case {
@@ -34,6 +35,8 @@ pub(crate) struct Case {
     pub(crate) counted: Vec<PersonId>,
     /// The approvals, denials and questions, with the keys that signed them where they are known.
     pub(crate) reviews: Vec<Reviewed>,
+    /// What somebody found who looked at broken glass afterwards.
+    pub(crate) later: Option<LookedBack>,
     /// The index of a withheld entry, behind which nothing could be judged.
     pub(crate) broken_at: Option<u64>,
     /// Names of people and agents, where entries tell them.
@@ -50,6 +53,16 @@ pub(crate) struct Reviewed {
     pub(crate) at: Timestamp,
     pub(crate) checked: CheckedReview,
     pub(crate) key: Option<Key>,
+    pub(crate) membership: Option<Membership>,
+}
+
+/// A later review that passed.
+pub(crate) struct LookedBack {
+    pub(crate) index: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) checked: CheckedLaterReview,
+    pub(crate) key: Option<Key>,
+    pub(crate) membership: Option<Membership>,
 }
 
 impl Case {
@@ -77,6 +90,7 @@ impl Case {
             payload,
             counted: Vec::new(),
             reviews: Vec::new(),
+            later: None,
             broken_at: None,
             names: Vec::new(),
             missing: BTreeSet::new(),
@@ -102,13 +116,20 @@ impl Case {
         match (command, event) {
             (Command::Review { review, .. }, _) => {
                 let key = known.key(review.signed(), review.statement().reviewer);
-                self.reviews.push(Reviewed { index, at, checked: review, key });
+                let membership = known.membership(review.statement());
+                self.reviews.push(Reviewed { index, at, checked: review, key, membership });
             }
             (Command::Redeem(_), Event::Redeemed { evaluation, counted, .. }) => {
                 self.evaluation = evaluation.clone();
                 self.counted.clone_from(counted);
             }
             (Command::Reevaluate(evaluation), _) => self.evaluation = evaluation,
+            (Command::LookBack(checked), _) => {
+                let statement = checked.statement();
+                let key = known.key(checked.signed(), statement.reviewer);
+                let membership = known.membership_in(statement.reviewer, &statement.group);
+                self.later = Some(LookedBack { index, at, checked, key, membership });
+            }
             (
                 Command::Redeem(_)
                 | Command::Answer { .. }
@@ -148,6 +169,10 @@ impl Case {
                 Command::Redeem(Permit::issue(&self.approval, &self.action, fresh, origin, known, *grant)?)
             }
             Event::Finished { outcome } => Command::Finish(outcome.clone()),
+            Event::LaterReviewed { review } => {
+                let (action, approval) = (&self.action, &self.approval);
+                Command::LookBack(CheckedLaterReview::check(review.clone(), action, approval, origin, known)?)
+            }
         })
     }
 
@@ -162,10 +187,19 @@ impl Case {
         CheckedReview::check(review.clone(), &self.action, requirement, origin, known)
     }
 
-    /// Notes the names of those who asked and reviewed, and what is missing.
+    /// Notes the names of those who asked and reviewed, which of their keys have ended, and what is missing.
     pub(crate) fn close(&mut self, known: &Known<'_>) {
-        let reviewers =
-            self.reviews.iter().map(|review| Principal::Person(review.checked.statement().reviewer));
+        for review in &mut self.reviews {
+            let ended = known.revocation(review.checked.signed(), review.checked.statement().reviewer);
+            review.key.iter_mut().for_each(|key| key.revoked.clone_from(&ended));
+        }
+        if let Some(looked) = &mut self.later {
+            let ended = known.revocation(looked.checked.signed(), looked.checked.statement().reviewer);
+            looked.key.iter_mut().for_each(|key| key.revoked.clone_from(&ended));
+        }
+        let later = self.later.iter().map(|looked| looked.checked.statement().reviewer);
+        let reviewers = self.reviews.iter().map(|review| review.checked.statement().reviewer);
+        let reviewers = reviewers.chain(later).map(Principal::Person);
         let parties: Vec<_> = self.action.chain().parties().chain(reviewers).collect();
         self.names = parties.into_iter().filter_map(|who| Some((who, known.name(who)?))).collect();
         if let Some(index) = self.broken_at {

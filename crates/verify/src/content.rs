@@ -30,7 +30,7 @@ pub(crate) enum Content {
     WithheldRequest(ActionId, &'static str),
     /// A change of the directory.
     Change(Change),
-    /// A change of the directory that is not shown: it proves nothing, and nothing is missing for it alone.
+    /// A change of the directory that is not shown: it proves nothing, and may speak against whomever it is about.
     WithheldChange,
     /// A decision without people.
     Decision(ActionId),
@@ -64,7 +64,8 @@ pub(crate) fn read(proven: &Proven, only: Option<ActionId>) -> Result<Content, S
         | Kind::Reevaluation
         | Kind::End
         | Kind::Execution
-        | Kind::Outcome => case_of(proven, only, |id| event(proven, id)),
+        | Kind::Outcome
+        | Kind::LaterReview => case_of(proven, only, |id| event(proven, id)),
         Kind::Genesis
         | Kind::Activity
         | Kind::Refusal
@@ -133,7 +134,7 @@ fn change(proven: &Proven) -> Result<Content, String> {
     let [change] = fields(proven, ["change"])?;
     let Some(change) = change else { return Ok(Content::WithheldChange) };
     let change: Change =
-        canonical::read(change).map_err(|error| format!("the change cannot be read: {error}"))?;
+        canonical::read_exact(change).map_err(|error| format!("the change cannot be read: {error}"))?;
     if proven.leaf.subject.as_deref() != Some(change.event.subject().as_str()) {
         return Err("the change is about somebody else than its leaf says".to_owned());
     }
@@ -142,7 +143,7 @@ fn change(proven: &Proven) -> Result<Content, String> {
 
 fn read_event(proven: &Proven, bytes: &[u8]) -> Result<Event, String> {
     let event: Event =
-        canonical::read(bytes).map_err(|error| format!("the event cannot be read: {error}"))?;
+        canonical::read_exact(bytes).map_err(|error| format!("the event cannot be read: {error}"))?;
     let kind = match &event {
         Event::Requested { .. } => Kind::Request,
         Event::Reviewed { .. } => Kind::Review,
@@ -152,6 +153,7 @@ fn read_event(proven: &Proven, bytes: &[u8]) -> Result<Event, String> {
         Event::Expired {} | Event::Cancelled { .. } => Kind::End,
         Event::Redeemed { .. } => Kind::Execution,
         Event::Finished { .. } => Kind::Outcome,
+        Event::LaterReviewed { .. } => Kind::LaterReview,
     };
     if kind != proven.leaf.kind {
         return Err(format!(

@@ -11,9 +11,11 @@
 //!
 //! - The log's verifier key ([`Trust::logs`]), received out of band. Whoever holds its secret half can log what
 //!   they like, and can sign two logs, unless the trust file asks for witnesses ([`Trust::witnesses`]).
-//! - That the first administrator's key, the bootstrap key, is theirs: nobody could sign for it, and it is told as such.
-//!   Any other key counts only where an administrator signed a review of exactly this key, logged before it was
-//!   used ([`report::Countersigned`]); that they looked whose key it is, and that an administrator is one, is trusted.
+//! - That the first administrator's key, the bootstrap key, is theirs: nobody could sign for it, and it is told as such,
+//!   and as taken on trust unless it was pinned ([`Trust::bootstrap`]). Any other key, and any standing in a group under
+//!   which an approval counts, counts only where an administrator signed a review of exactly this change, logged before it
+//!   was used ([`report::Countersigned`]); that they looked whose key it is, is trusted. A standing that the only
+//!   administrator gave is the log's word, and told as such ([`report::Countersigned::Alone`]).
 //! - That each person's id is one human, and that a person, key or group was taken away when it should have been.
 //! - That policy gave the answer that the evaluation records. The policy is not run again here.
 //!
@@ -33,8 +35,9 @@
 //!
 //! Every entry of the approval's events from the request on, open in full (a payload's fields may be
 //! withheld), and for each person who reviewed the entries that enrolled the key that signed and that put
-//! them into the group that they counted under (for a denial or a question: into some group that was asked), with the case
-//! in which an administrator signed for that key, its change open, and the same again for that administrator's key.
+//! them into the group that they counted under (for a denial or a question: into some group that was asked), with the cases
+//! in which administrators signed for that key and that standing, their changes open, and the same again for those
+//! administrators.
 //! Entries that took such a key or membership away again belong in it too. Entries that name people and agents make
 //! it readable and are not required.
 
@@ -57,4 +60,4 @@ pub use audit::{Policy, PolicyError, VerifierKey};
 pub use bundle::{BundleReport, CaseReport, verify_bundle};
 pub use file::{Verified, verify_file};
 pub use report::{Report, Summary, Verdict};
-pub use verify::{Trust, verify_receipt};
+pub use verify::{FINGERPRINT_PREFIX, Trust, verify_receipt};

@@ -45,7 +45,7 @@ pub(crate) fn prove_entry(entry: &Entry, origin: &Origin, checkpoint: &Checkpoin
     verify_inclusion(leaf_hash(&entry.leaf.0), entry.index, checkpoint.size(), &proof, checkpoint.root())
         .map_err(|error| format!("it is not proven to be in the log: {error}"))?;
     let leaf: Leaf =
-        canonical::read(&entry.leaf.0).map_err(|error| format!("its leaf cannot be read: {error}"))?;
+        canonical::read_exact(&entry.leaf.0).map_err(|error| format!("its leaf cannot be read: {error}"))?;
     belongs(&leaf, origin)?;
     fits(&leaf, &entry.fields)?;
     Ok(Proven { index: entry.index, leaf, fields: entry.fields.clone() })

@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use domain::action::Level;
+use domain::id::GroupName;
+use domain::later::Finding;
 use domain::outcome::{Ending, Witnessed};
 use domain::principal::Principal;
 use domain::requirement::{Assurance, Quorum, Requirement, Separation};
@@ -10,7 +12,9 @@ use domain::statement;
 use domain::text::{cut, visible};
 use domain::time::Timestamp;
 
-use crate::report::{Countersigned, Log, Part, Report, Review, Rotation, State, Summary, Verdict};
+use crate::report::{
+    Countersigned, Key, Log, Membership, Part, Report, Review, Revoked, Rotation, State, Summary, Verdict,
+};
 
 /// The most of one payload field that is printed, in bytes; the report has it whole.
 const SHOWN_LIMIT_BYTES: usize = 4_000;
@@ -66,6 +70,7 @@ impl fmt::Display for Summary {
             }
         }
         execution(self, f)?;
+        later_review(self, f)?;
         proof(self, f)
     }
 }
@@ -196,11 +201,46 @@ fn review(review: &Review, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         time(review.at),
         quoted(review.note.as_deref().unwrap_or(""))
     )?;
-    let assurance = match review.assurance {
+    signed(review.key.as_ref(), review.assurance, f)?;
+    match (&review.membership, &review.group) {
+        (Some(membership), Some(group)) => stood(membership, group, f),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
+/// What somebody found who looked at broken glass, or that nobody has looked.
+fn later_review(summary: &Summary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Some(later) = &summary.later_review else {
+        return match summary.awaits_later_review {
+            true => writeln!(
+                f,
+                "Afterwards nobody had looked at the broken glass when the last of these entries was written"
+            ),
+            false => Ok(()),
+        };
+    };
+    let who = party(Principal::Person(later.person), later.name.as_deref());
+    let found = match later.finding {
+        Finding::Justified => "found it justified",
+        Finding::NotJustified => "found it NOT JUSTIFIED",
+    };
+    writeln!(f, "Afterwards {} {who} for {} {found}{}", time(later.at), later.group, quoted(&later.note))?;
+    signed(later.key.as_ref(), Assurance::Passkey, f)?;
+    later.membership.as_ref().map_or(Ok(()), |membership| stood(membership, &later.group, f))
+}
+
+fn stood(membership: &Membership, group: &GroupName, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Membership { entry, approved } = membership;
+    writeln!(f, "  in `{group}` by entry {entry}, which {}", countersigned(approved))
+}
+
+/// With which key something was signed.
+fn signed(key: Option<&Key>, assurance: Assurance, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let assurance = match assurance {
         Assurance::Chat => "chat",
         Assurance::Passkey => "passkey",
     };
-    match &review.key {
+    match key {
         None => writeln!(f, "  signature UNCHECKED: no entry here enrols the key"),
         Some(key) => {
             let by = key.enrolled_by.map_or("nobody (bootstrap)".to_owned(), |by| party(by, None));
@@ -212,19 +252,37 @@ fn review(review: &Review, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 line(&key.label),
                 key.enrolled
             )?;
-            countersigned(&key.countersigned, f)
+            writeln!(f, "  the key {}", countersigned(&key.countersigned))?;
+            key.revoked.as_ref().map_or(Ok(()), |revoked| self::revoked(revoked, f))
         }
     }
 }
 
-fn countersigned(by: &Countersigned, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn revoked(revoked: &Revoked, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let by = revoked.by.map_or("nobody".to_owned(), |by| party(by, None));
+    let how = match revoked.under {
+        Some(id) => format!("under approval {id}"),
+        None => "at once: nobody signed for that, and who did it is the log's word".to_owned(),
+    };
+    writeln!(f, "  the key was revoked by entry {}, by {by}, {how}", revoked.entry)
+}
+
+fn countersigned(by: &Countersigned) -> String {
     match by {
-        Countersigned::Bootstrap { .. } => {
-            writeln!(
-                f,
-                "  bootstrap key of the first administrator, countersigned by nobody; separation: none"
-            )
+        Countersigned::Bootstrap { pinned: true, .. } => {
+            "is the first administrator's, countersigned by nobody, with the bootstrap key that you trust; \
+             separation: none"
+                .to_owned()
         }
+        Countersigned::Bootstrap { pinned: false, .. } => {
+            "is the first administrator's, countersigned by nobody and TAKEN ON TRUST from the log (`--bootstrap-key` \
+             pins it); separation: none"
+                .to_owned()
+        }
+        Countersigned::Alone { by } => format!(
+            "is the word of the only administrator, {}, as the log has it: nobody signed for it; separation: none",
+            party(*by, None)
+        ),
         Countersigned::By { people, separation } => {
             let people: Vec<_> =
                 people.iter().map(|person| party(Principal::Person(*person), None)).collect();
@@ -232,9 +290,9 @@ fn countersigned(by: &Countersigned, f: &mut fmt::Formatter<'_>) -> fmt::Result 
                 Separation::Full => "",
                 Separation::None => "; separation: none",
             };
-            writeln!(f, "  the key was countersigned by the administrator {}{alone}", people.join(" and "))
+            format!("was countersigned by the administrator {}{alone}", people.join(" and "))
         }
-        Countersigned::NotShown => writeln!(f, "  that an administrator countersigned the key is NOT SHOWN"),
+        Countersigned::NotShown => "is NOT SHOWN to be countersigned by an administrator".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use domain::action::{Action, Point};
 use domain::commitment::Disclosure;
-use domain::directory::KEY_VERB;
+use domain::directory::{GROUP_VERB, KEY_VERB};
 use domain::entry::Kind;
 use domain::id::{ActionId, Origin};
 
@@ -121,15 +121,15 @@ impl<'t> Replay<'t> {
     }
 
     /// What an entry says, where it is of a case that is looked at: beside the one of a receipt, those in which keys
-    /// were signed for.
+    /// and standings in groups were signed for.
     fn read(&self, proven: &Proven) -> Result<Content, String> {
         let Scope::One(ours) = self.scope else { return content::read(proven, None) };
         let (kind, opened) = (proven.leaf.kind, |id: &ActionId| self.cases.contains_key(id));
-        let of_a_key = content::subject(proven)
+        let of_people = content::subject(proven)
             .filter(|id| kind == Kind::Request || (kind != Kind::Decision && opened(id)));
-        let content = content::read(proven, Some(of_a_key.unwrap_or(ours)))?;
+        let content = content::read(proven, Some(of_people.unwrap_or(ours)))?;
         let of_others = match &content {
-            Content::Requested { id, action, .. } => *id != ours && !is_of_a_key(action),
+            Content::Requested { id, action, .. } => *id != ours && !is_of_people(action),
             Content::WithheldRequest(id, _) => *id != ours,
             Content::Event(..)
             | Content::Withheld(_)
@@ -179,6 +179,9 @@ impl<'t> Replay<'t> {
             }
             Content::Withheld(id) => {
                 match find(&mut self.cases, self.scope, id)? {
+                    Slot::Open(case) if case.broken_at.is_none() && is_over(case) => {
+                        return Err("it comes after the case's end".to_owned());
+                    }
                     Slot::Open(case) => {
                         case.broken_at = case.broken_at.or(Some(proven.index));
                         case.lines.push(line(proven));
@@ -194,7 +197,11 @@ impl<'t> Replay<'t> {
                 }
                 return Ok(None);
             }
-            Content::WithheldChange | Content::Other => return Ok(None),
+            Content::WithheldChange => {
+                self.known.learn_withheld(proven.index, proven.leaf.subject.as_deref());
+                return Ok(None);
+            }
+            Content::Other => return Ok(None),
         };
         Ok(self.finished(id))
     }
@@ -206,14 +213,15 @@ impl<'t> Replay<'t> {
         }
     }
 
-    /// Hands out a case that is at its end and lacks nothing, so that memory holds only those that are under way.
+    /// Hands out a case that is at its end and lacks nothing, so that memory holds only those that are under way, and
+    /// those whose broken glass somebody may yet look at.
     fn finished(&mut self, id: ActionId) -> Option<Closed> {
         if matches!(self.scope, Scope::One(_)) {
             return None;
         }
         let slot = self.cases.get_mut(&id)?;
         let whole = matches!(slot, Slot::Open(case)
-            if case.approval.is_terminal() && case.missing.is_empty() && case.broken_at.is_none());
+            if is_over(case) && case.missing.is_empty() && case.broken_at.is_none());
         if !whole {
             return None;
         }
@@ -265,10 +273,15 @@ fn find(cases: &mut BTreeMap<ActionId, Slot>, scope: Scope, id: ActionId) -> Res
     }
 }
 
-/// Whether the action enrols or revokes a key.
-fn is_of_a_key(action: &Action) -> bool {
+/// Whether nothing can follow in a case.
+fn is_over(case: &Case) -> bool {
+    case.approval.is_terminal() && !case.approval.case().awaits_later_review()
+}
+
+/// Whether the action changes a key, or who stands in a group.
+fn is_of_people(action: &Action) -> bool {
     let parts = action.parts();
-    parts.point == Point::Config && parts.verb.as_str() == KEY_VERB
+    parts.point == Point::Config && [KEY_VERB, GROUP_VERB].contains(&parts.verb.as_str())
 }
 
 /// A proven entry as reports tell it.

@@ -6,6 +6,7 @@ use domain::action::{Level, Point};
 use domain::digest::Digest;
 use domain::evaluation::DecidingRule;
 use domain::id::{ActionId, Environment, GrantId, GroupName, Origin, PersonId, TargetName};
+use domain::later::Finding;
 use domain::outcome::Outcome;
 use domain::principal::Principal;
 use domain::requirement::{Assurance, Requirement, Separation};
@@ -77,6 +78,10 @@ pub struct Summary {
     pub separation: Option<Separation>,
     /// Approvals, denials and questions, in order.
     pub reviews: Vec<Review>,
+    /// What somebody found who looked at broken glass afterwards; none where nobody has, or no glass was broken.
+    pub later_review: Option<LaterReview>,
+    /// Whether glass was broken and none of these entries says that somebody has looked at it.
+    pub awaits_later_review: bool,
     /// Answers to questions and their withdrawals, in order.
     pub answers: Vec<Answer>,
     /// Its run, where it was run.
@@ -225,11 +230,36 @@ pub struct Review {
     pub entry: u64,
     /// The key that signed; absent where the receipt does not show its enrolment, and then the signature is unchecked.
     pub key: Option<Key>,
+    /// Why the reviewer stood in `group`; absent where no entry tells, or where nothing counts under a group.
+    pub membership: Option<Membership>,
     /// Whether it broke glass: one human approved alone, in an emergency, and the note says why.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub break_glass: bool,
     /// Whether it counted for the run.
     pub counted: bool,
+}
+
+/// What another human found who looked at broken glass, once all was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterReview {
+    /// Who.
+    pub person: PersonId,
+    /// Their name, where an entry of the receipt tells it.
+    pub name: Option<String>,
+    /// What they found.
+    pub finding: Finding,
+    /// Why, in their words.
+    pub note: String,
+    /// The group as one of which they looked.
+    pub group: GroupName,
+    /// When it was logged.
+    pub at: Timestamp,
+    /// Its entry's index.
+    pub entry: u64,
+    /// The key that signed; absent where the receipt does not show its enrolment, and then the signature is unchecked.
+    pub key: Option<Key>,
+    /// Why they stood in `group`; absent where no entry tells.
+    pub membership: Option<Membership>,
 }
 
 /// The passkey or SSH key that signed a review.
@@ -245,16 +275,47 @@ pub struct Key {
     pub under: Option<ActionId>,
     /// Who signed for it before it came to speak for anybody.
     pub countersigned: Countersigned,
+    /// That it was taken away, where an entry at hand says so.
+    pub revoked: Option<Revoked>,
 }
 
-/// Who signed for a key.
+/// The end of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The index of the entry that took it away.
+    pub entry: u64,
+    /// Who did, as the log has it.
+    pub by: Option<Principal>,
+    /// The approval under which it was taken away. None where it was taken away at once: then nobody signed for that,
+    /// and who did it is the log's word alone.
+    pub under: Option<ActionId>,
+}
+
+/// Why a reviewer stood in the group that their approval counts under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The index of the entry that put them there.
+    pub entry: u64,
+    /// Who signed for that.
+    pub approved: Countersigned,
+}
+
+/// Who signed for a key, or for a standing in a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "word")]
 pub enum Countersigned {
-    /// Nobody could: it is the first administrator's key, with which the log's people begin.
+    /// Nobody could: it is the first administrator's, with whom the log's people begin.
     Bootstrap {
         /// None, always: whoever held it enrolled it.
         separation: Separation,
+        /// Whether the auditor was told of this very key another way ([`crate::Trust::bootstrap`]). Where not, that it
+        /// is the first administrator's is taken on trust from the log.
+        pinned: bool,
+    },
+    /// Nobody did: one administrator changed it alone, while there was no second one. Who that was is the log's word.
+    Alone {
+        /// They, as the log has it.
+        by: Principal,
     },
     /// Administrators, by reviews of exactly this key.
     By {

@@ -6,7 +6,7 @@ use domain::id::ActionId;
 use domain::principal::{Principal, Role};
 
 use crate::case::{Case, Reviewed};
-use crate::report::{Answer, Execution, Log, Part, Party, Review, State, Summary, What};
+use crate::report::{Answer, Execution, LaterReview, Log, Part, Party, Review, State, Summary, What};
 
 /// The summary of a case that holds; `log` says where its proof stands.
 pub(crate) fn of(approval: ActionId, case: &Case, log: Log) -> Summary {
@@ -24,6 +24,8 @@ pub(crate) fn of(approval: ActionId, case: &Case, log: Log) -> Summary {
         requirement: case.evaluation.requirement().cloned(),
         separation: case.evaluation.requirement().map(|requirement| requirement.separation),
         reviews: case.reviews.iter().map(|review| self::review(case, review)).collect(),
+        later_review: later_review(case),
+        awaits_later_review: case.approval.case().awaits_later_review(),
         answers: answers(case),
         execution: execution(case),
         log,
@@ -110,10 +112,27 @@ fn review(case: &Case, review: &Reviewed) -> Review {
         at: review.at,
         entry: review.index,
         key: review.key.clone(),
+        membership: review.membership.clone(),
         break_glass: statement.break_glass,
         counted: statement.verdict == domain::statement::Verdict::Approve
             && case.counted.contains(&statement.reviewer),
     }
+}
+
+fn later_review(case: &Case) -> Option<LaterReview> {
+    let looked = case.later.as_ref()?;
+    let statement = looked.checked.statement();
+    Some(LaterReview {
+        person: statement.reviewer,
+        name: name(case, Principal::Person(statement.reviewer)),
+        finding: statement.finding,
+        note: statement.note.clone(),
+        group: statement.group.clone(),
+        at: looked.at,
+        entry: looked.index,
+        key: looked.key.clone(),
+        membership: looked.membership.clone(),
+    })
 }
 
 fn answers(case: &Case) -> Vec<Answer> {

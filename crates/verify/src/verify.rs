@@ -9,6 +9,11 @@ use crate::replay::{Closed, Replay, Scope, line};
 use crate::report::{EntryLine, Log, Report, Verdict};
 use crate::{log, summary};
 
+/// How a fingerprint begins.
+pub const FINGERPRINT_PREFIX: &str = "SHA256:";
+/// How many letters of base64 without padding SHA-256 takes.
+const FINGERPRINT_DIGITS: usize = 43;
+
 /// What the auditor trusts, received another way than with the receipt or bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
@@ -20,6 +25,9 @@ pub struct Trust {
     /// The relying party that every passkey must have been enrolled for. `None` takes each key's enrolment
     /// entry at its word, which is as much as the log's key can be trusted anyway.
     pub rp_id: Option<String>,
+    /// The fingerprint of the first administrator's key, as `SHA256:` and base64 without padding. `None` takes the log
+    /// at its word for it, and the report says so.
+    pub bootstrap: Option<String>,
     /// The web origins at which a passkey may have signed. `None` allows each key the one that its enrolment names.
     pub web_origins: Option<Vec<String>>,
 }
@@ -28,7 +36,7 @@ impl Trust {
     /// Trust in a log's key alone.
     #[must_use]
     pub fn in_log(log: VerifierKey) -> Self {
-        Self { logs: vec![log], witnesses: None, rp_id: None, web_origins: None }
+        Self { logs: vec![log], witnesses: None, rp_id: None, bootstrap: None, web_origins: None }
     }
 
     /// Reads a trust file: a C2SP `tlog-policy`, or the log's verifier key alone.
@@ -40,11 +48,26 @@ impl Trust {
         key.map_or_else(|| Policy::parse(bytes).map(Self::by), |key| Ok(Self::in_log(key)))
     }
 
+    /// Reads the fingerprint of a bootstrap key, as `SHA256:` and 43 letters of base64: the first word of a text.
+    ///
+    /// # Errors
+    /// What is no fingerprint, in words.
+    pub fn read_bootstrap(text: &str) -> Result<String, String> {
+        let word = text.split_whitespace().next().unwrap_or_default();
+        let digits = word.strip_prefix(FINGERPRINT_PREFIX).unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        if digits.len() == FINGERPRINT_DIGITS && digits.bytes().all(plain) {
+            Ok(word.to_owned())
+        } else {
+            Err("a bootstrap key's fingerprint is `SHA256:` and 43 letters of base64".to_owned())
+        }
+    }
+
     /// Trust as a trust file (C2SP `tlog-policy`) states it.
     #[must_use]
     pub fn by(policy: Policy) -> Self {
         let logs = policy.logs().iter().filter_map(PolicyLog::key).cloned().collect();
-        Self { logs, witnesses: Some(policy), rp_id: None, web_origins: None }
+        Self { logs, witnesses: Some(policy), rp_id: None, bootstrap: None, web_origins: None }
     }
 }
 
@@ -64,7 +87,7 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust) -> Report {
 fn check(bytes: &[u8], trust: &Trust) -> Result<Report, Vec<String>> {
     let one = |reason: String| vec![reason];
     let receipt: Receipt =
-        canonical::read(bytes).map_err(|error| one(format!("the file cannot be read: {error}")))?;
+        canonical::read_exact(bytes).map_err(|error| one(format!("the file cannot be read: {error}")))?;
     let head = head::open(&receipt.checkpoint, &receipt.origin, trust, &[]).map_err(one)?;
     let entries = log::prove(&receipt, &head.checkpoint)?;
     let mut replay = Replay::new(receipt.origin.clone(), trust, Scope::One(receipt.approval));

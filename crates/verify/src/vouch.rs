@@ -1,12 +1,13 @@
-//! Who signed for a key before it came to speak for anybody: the case that its enrolment names, replayed up to then.
+//! Who signed for a key before it came to speak for anybody, and for a person's standing in a group: the case that the
+//! entry names, replayed up to then.
 //!
-//! Whoever holds the log's key can enrol any key in anybody's name, but cannot sign as an administrator whose own key
-//! was signed for in the same way, up to the first administrator's.
+//! Whoever holds the log's key can log any key and any standing in anybody's name, but cannot sign as an administrator
+//! whose own key and standing were signed for in the same way, up to the first administrator's.
 
-use domain::approval::Approval;
 use domain::directory::Change;
-use domain::id::{GroupName, PersonId};
+use domain::id::{ActionId, GroupName, PersonId};
 use domain::key::{NotCountersigned, countersigners};
+use domain::principal::Principal;
 use domain::requirement::Separation;
 use domain::statement::Verdict;
 
@@ -14,11 +15,14 @@ use crate::case::Case;
 use crate::replay::Slot;
 use crate::report::Countersigned;
 
-/// What stands behind a key.
+/// What stands behind a key, or behind a standing in a group.
 pub(crate) enum Vouch {
-    /// It is the first administrator's: the entry names neither anybody nor an approval.
-    Bootstrap,
-    /// These administrators signed for exactly this key.
+    /// It is the first administrator's: the entry names neither anybody nor an approval. Whether its key is the one
+    /// that the auditor was told of.
+    Bootstrap { pinned: bool },
+    /// A standing that one administrator gave, and nobody signed for, as long as there is no second one.
+    Alone(Principal),
+    /// These administrators signed for exactly this change.
     Signed { by: Vec<PersonId>, separation: Separation },
     /// What is needed to say so is not there: why.
     NotShown(String),
@@ -30,24 +34,22 @@ impl Vouch {
     /// As reports tell it.
     pub(crate) fn told(&self) -> Countersigned {
         match self {
-            Self::Bootstrap => Countersigned::Bootstrap { separation: Separation::None },
+            Self::Bootstrap { pinned } => {
+                Countersigned::Bootstrap { separation: Separation::None, pinned: *pinned }
+            }
+            Self::Alone(by) => Countersigned::Alone { by: *by },
             Self::Signed { by, separation } => {
                 Countersigned::By { people: by.clone(), separation: *separation }
             }
-            // A refused key signs nothing, so no report tells of it.
+            // What is refused counts for nothing, so no report tells of it.
             Self::NotShown(_) | Self::Refused(_) => Countersigned::NotShown,
         }
     }
 }
 
-/// Judges the enrolment of a key for its owner by the case that it names, as it stands just before that entry.
-pub(crate) fn judge(change: &Change, owner: PersonId, named: Option<&Slot>) -> Vouch {
-    let Some(id) = change.approval else {
-        return match change.by {
-            None => Vouch::Bootstrap,
-            Some(_) => Vouch::Refused(NotCountersigned::NoApproval.to_string()),
-        };
-    };
+/// Judges a change by the case `id` that it names, as it stands just before that entry. `owner` is whose key it enrols;
+/// of another change nobody is.
+pub(crate) fn judge(change: &Change, id: ActionId, owner: Option<PersonId>, named: Option<&Slot>) -> Vouch {
     let case = match named {
         None => return Vouch::NotShown(format!("the approval {id} is not shown")),
         Some(Slot::Blind(why)) => return Vouch::NotShown(why.clone()),
@@ -57,7 +59,7 @@ pub(crate) fn judge(change: &Change, owner: PersonId, named: Option<&Slot>) -> V
     if let Some(index) = case.broken_at {
         return Vouch::NotShown(format!("entry {index} of the approval {id} is withheld"));
     }
-    if matches!(case.approval, Approval::Finished(_)) {
+    if case.approval.is_terminal() {
         return ended();
     }
     let Some(payload) = &case.payload else {
@@ -80,7 +82,7 @@ fn ended() -> Vouch {
 }
 
 /// Those of the signers who counted for the run as administrators.
-fn administrators(case: &Case, people: &[PersonId], owner: PersonId) -> Vouch {
+fn administrators(case: &Case, people: &[PersonId], owner: Option<PersonId>) -> Vouch {
     let as_admin = |person: &PersonId| {
         case.approval.case().reviews.iter().any(|review| {
             review.dismissed.is_none()
@@ -95,7 +97,7 @@ fn administrators(case: &Case, people: &[PersonId], owner: PersonId) -> Vouch {
         return Vouch::Refused("nobody signed for it as an administrator".to_owned());
     };
     let separation = requirement.separation;
-    if separation == Separation::Full && by.iter().all(|person| *person == owner) {
+    if separation == Separation::Full && by.iter().all(|person| Some(*person) == owner) {
         return Vouch::Refused("nobody but its own owner signed for it".to_owned());
     }
     if let Some(missing) = case.missing.first() {

@@ -220,6 +220,10 @@ fn the_counter_moves_forward_or_stays_at_zero() {
 fn the_statement_challenge_is_a_prefixed_hash() {
     let preimage = b"countersign/approval-statement/v1\n{\"verdict\":\"approve\"}";
     assert_eq!(statement_challenge(STATEMENT), <[u8; 32]>::from(Sha256::digest(preimage)));
+    let preimage = b"countersign/later-review-statement/v1\n{\"verdict\":\"approve\"}";
+    assert_eq!(crate::later_challenge(STATEMENT), <[u8; 32]>::from(Sha256::digest(preimage)));
+    assert_eq!(crate::later_message(STATEMENT), preimage);
+    assert_ne!(crate::LATER_NAMESPACE, crate::STATEMENT_NAMESPACE);
 }
 
 #[test]

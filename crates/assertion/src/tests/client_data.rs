@@ -5,7 +5,7 @@ fn check(json: &[u8], expected: &str) {
     assert!(refusal.to_string().contains(expected), "{refusal}");
 }
 
-const GOOD: &str = r#"{"type":"webauthn.get","challenge":"AQI","origin":"https://a.example","crossOrigin":true,"topOrigin":"https://b.example","other_keys_can_be_added_here":["do not compare", {"a": [1, -1, 1.5, null]}]}"#;
+const GOOD: &str = r#"{"type":"webauthn.get","challenge":"AQI","origin":"https://a.example","crossOrigin":true,"topOrigin":"https://b.example","other_keys_can_be_added_here":["do not compare", {"a": [1, -1, 18446744073709551615, null]}]}"#;
 
 #[test]
 fn known_members_are_read_and_unknown_ones_read_over() {
@@ -61,6 +61,11 @@ fn what_no_browser_writes_is_refused() {
     check(br#"{"type":"a","challenge":"","origin":["o"]}"#, "`origin` is not a string");
     check(br#"{"type":"a","challenge":"","origin":"o","crossOrigin":null}"#, "not true or false");
     check(br#"{"type":"a","challenge":"","origin":"o","topOrigin":null}"#, "not a string");
+    for number in ["1.5", "1e0", "-0", "18446744073709551616", "-9223372036854775809"] {
+        let json = format!(r#"{{"type":"a","challenge":"","origin":"o","x":{number}}}"#);
+        check(json.as_bytes(), "no integer of 64 bits");
+    }
+    check(br#"{"type":"a","challenge":"","origin":"o","x":1e999}"#, "out of range");
     check(br#"{"type":"a","challenge":"AR","origin":"o"}"#, "not base64url");
     check(br#"{"type":"a","challenge":"+/8","origin":"o"}"#, "not base64url");
     check("[".repeat(4000).as_bytes(), "recursion limit");

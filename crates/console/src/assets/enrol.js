@@ -1,6 +1,6 @@
 // The invite stands in the fragment, which browsers send to nobody; it leaves the address bar at once.
 
-import { attempt, call } from './api.js';
+import { attempt, call, say } from './api.js';
 import { make } from './passkey.js';
 
 const invite = location.hash.slice(1);
@@ -40,7 +40,12 @@ if (!invite) {
       button.disabled = false;
       button.focus();
     },
-    (problem) => spent(problem.message),
+    (problem) => {
+      if (problem.status !== 429) return spent(problem.message);
+      // The invite is still good. It stands here only, so the page stays and the button asks again.
+      say(problem.message, 'bad');
+      button.disabled = false;
+    },
   );
 }
 

@@ -52,3 +52,56 @@ export function listen(path, names, moved, status = () => {}) {
   addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
   document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });
 }
+
+// Puts a freshly rendered list into its holder: new rows are marked, and what had the focus keeps it, but for a field that
+// somebody types in. Answers the list, or nothing where there is none.
+export async function refreshList(holder, address, id, field = null) {
+  let page;
+  try {
+    page = await fetchDocument('GET', address);
+  } catch {
+    return null;
+  }
+  const fresh = page.getElementById(id);
+  // Another page came: the session has ended.
+  if (!fresh) {
+    location.reload();
+    return null;
+  }
+  const focused = document.activeElement?.id;
+  const known = new Set(rows(holder).map((a) => a.id));
+  holder.replaceChildren(document.adoptNode(fresh));
+  for (const a of rows(holder)) if (!known.has(a.id)) a.parentElement.dataset.fresh = '';
+  if (focused && focused !== field?.id) document.getElementById(focused)?.focus({ preventScroll: true });
+  return fresh;
+}
+
+// Says in the page's corner whether it is current.
+export function tellWhetherLive(on) {
+  const live = document.getElementById('live');
+  live.dataset.state = on ? 'on' : 'off';
+  live.querySelector('.live-word').textContent = on ? 'Live' : 'Reconnecting';
+}
+
+// `j` and `k` move through a list's rows. `other` has the keys that are neither, outside of fields.
+export function moveByKeys(holder, other = () => {}) {
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return;
+    const step = { j: 1, k: -1 }[event.key];
+    if (!step) {
+      other(event);
+      return;
+    }
+    const links = rows(holder);
+    const at = links.indexOf(document.activeElement);
+    const next = links[at < 0 ? (step > 0 ? 0 : links.length - 1) : at + step];
+    if (next) {
+      event.preventDefault();
+      next.focus();
+    }
+  });
+}
+
+function rows(holder) {
+  return [...holder.querySelectorAll('.row a')];
+}

@@ -42,7 +42,7 @@ function seen(entries) {
 function gate() {
   // What is signed names what was shown: nothing can be decided over a page that is out of date.
   for (const name of ['ask', 'deny']) if (find(name)) find(name).disabled = stale;
-  const opened = ['approve', 'glass'].map(find).filter(Boolean);
+  const opened = ['approve', 'glass', 'look-back'].map(find).filter(Boolean);
   if (!opened.length) return;
   const open = whole && unseen.size === 0 && !stale;
   for (const button of opened) button.disabled = !open;
@@ -52,8 +52,8 @@ function gate() {
   const rest = hint.querySelector('button');
   rest.hidden = stale;
   if (stale) words.textContent = 'The request has changed; look at it again.';
-  else if (!whole) words.textContent = 'Approve opens once you have opened the payload in full and seen its end.';
-  else words.textContent = 'Approve opens once you have seen the payload to its end.';
+  else if (!whole) words.textContent = `${hint.dataset.what} opens once you have opened the payload in full and seen its end.`;
+  else words.textContent = `${hint.dataset.what} opens once you have seen the payload to its end.`;
   rest.textContent = whole ? 'Show the rest' : 'Open it in full';
 }
 
@@ -119,6 +119,17 @@ async function decide(verdict, note) {
   await refresh({ own: true });
 }
 
+// Looking back at broken glass: what somebody finds once all is done.
+
+async function lookBack(finding, note) {
+  const { statement, options } = await call('POST', `${api}/later-review/statements`, { finding, note, displayed });
+  say('Waiting for your passkey…');
+  const credential = await sign(options);
+  await call('POST', `${api}/later-review`, { statement, credential });
+  say(finding === 'justified' ? 'Found justified, and signed by you.' : 'Found not justified, and signed by you.', 'good');
+  await refresh({ own: true });
+}
+
 function opens(name) {
   const sheet = find(`sheet-${name}`);
   if (!sheet) return false;
@@ -134,6 +145,7 @@ document.addEventListener('click', (event) => {
   if (button.id === 'ask') opens('ask');
   if (button.id === 'deny') opens('deny');
   if (button.id === 'glass') opens('glass');
+  if (button.id === 'look-back') opens('look-back');
   if (button.id === 'cancel') opens('cancel');
   switch (button.dataset.do) {
     case 'close': button.closest('dialog').close(); break;
@@ -152,9 +164,7 @@ document.addEventListener('click', (event) => {
 });
 
 // A click on what lies behind a sheet closes it.
-for (const sheet of document.querySelectorAll('dialog.sheet')) {
-  sheet.addEventListener('click', (event) => { if (event.target === sheet) sheet.close(); });
-}
+document.addEventListener('click', (event) => { if (event.target.matches('dialog.sheet')) event.target.close(); });
 
 document.addEventListener('submit', (event) => {
   const form = event.target;
@@ -180,6 +190,9 @@ document.addEventListener('submit', (event) => {
       await call('POST', `${api}/cancel`, { reason: note });
       await refresh({ own: true });
     });
+  } else if (verdict === 'look-back') {
+    const finding = form.elements.finding.value;
+    attempt(request, () => lookBack(finding, note));
   } else {
     attempt(request, () => decide(verdict, note));
   }

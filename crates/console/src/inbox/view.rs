@@ -31,9 +31,9 @@ pub(crate) fn list(inbox: &Inbox) -> Markup {
                 (tab(inbox, Tab::Mine, Some(inbox.mine), "Waiting for me"))
                 (tab(inbox, Tab::All, Some(inbox.open), "All open"))
                 (tab(inbox, Tab::Done, None, "Done"))
-                @if inbox.administers { (tab(inbox, Tab::Glass, None, "Broken glass")) }
+                @if inbox.administers || inbox.glass > 0 { (tab(inbox, Tab::Glass, Some(inbox.glass), "Broken glass")) }
             }
-            @if inbox.tab == Tab::Glass { p.warn { "Glass was broken: one person approved each of these alone. Look at every one." } }
+            @if inbox.tab == Tab::Glass { p.warn { "Glass was broken: one person approved each of these alone, and nobody has looked at it since. Open each, look at what was done, and sign whether it was justified." } }
             @if matches!(inbox.tab, Tab::Mine | Tab::All) { (glance(inbox)) }
             @if inbox.rows.is_empty() { (empty(inbox.tab)) } @else {
                 ol.rows { @for row in &inbox.rows { (row_view(row, inbox)) } }
@@ -60,7 +60,7 @@ fn word(tab: Tab) -> &'static str {
 fn tab(inbox: &Inbox, tab: Tab, count: Option<usize>, name: &str) -> Markup {
     html! {
         a href={ "/?tab=" (word(tab)) } aria-current=[(tab == inbox.tab).then_some("page")]
-            data-some[count.is_some_and(|n| n > 0) && tab == Tab::Mine] {
+            data-some[count.is_some_and(|n| n > 0) && matches!(tab, Tab::Mine | Tab::Glass)] {
             @if let Some(count) = count { span.count { (count) } } " " span { (name) }
         }
     }
@@ -100,8 +100,8 @@ fn empty(tab: Tab) -> Markup {
                     p { "No agent waits for anybody. Requests that you may review, and those of your own agents, stand here while they are open." }
                 },
                 Tab::Glass => {
-                    h2 { "No glass was broken here" }
-                    p { "Requests that one person approved alone, by break-glass, stand here for others to look at." }
+                    h2 { "No broken glass waits" }
+                    p { "Requests that one person approved alone, by break-glass, stand here until somebody else has looked at what was done and signed what they found." }
                 },
                 Tab::Done => {
                     h2 { "Nothing has ended yet" }
@@ -140,6 +140,7 @@ fn row_view(row: &Row, inbox: &Inbox) -> Markup {
 fn state(row: &Row, inbox: &Inbox) -> Markup {
     html! {
         @if row.broken_glass { span.chip data-tone="bad" { "Break-glass" } " " }
+        @if row.may_look_back { span.chip data-tone="ask" { "Yours to look at" } " " }
         @match row.stage {
             Stage::Waiting(until) => {
                 (progress(&row.missing))

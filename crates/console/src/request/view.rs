@@ -1,6 +1,8 @@
 //! The request as a page. The sections stand in the order of deciding; what stands first decides first.
 
 use domain::action::{Level, Point};
+use domain::id::GroupName;
+use domain::later::Finding;
 use domain::outcome::{Ending, Witnessed};
 use domain::principal::Principal;
 use domain::requirement::Progress;
@@ -56,9 +58,43 @@ fn broken_glass(view: &View) -> Markup {
                 p {
                     strong { (words::outside(&review.by)) }
                     @if let Some(group) = &review.group { ", of " strong { (group) } }
-                    " · " (words::ago(review.at, view.now)) " · somebody else should look at it afterwards"
+                    " · " (words::ago(review.at, view.now))
+                    @if view.later.awaited && view.stage.is_open() { " · somebody else looks at it once it has run" }
                 }
                 @if let Some(note) = &review.note { blockquote { (words::shown(note)) } }
+            }
+        }
+        (looked_at(view))
+    }
+}
+
+/// What somebody found who looked at the broken glass afterwards, or that nobody has.
+fn looked_at(view: &View) -> Markup {
+    let later = &view.later;
+    html! {
+        @if let Some(found) = &later.found {
+            section.banner data-tone=(match found.finding { Finding::Justified => "good", Finding::NotJustified => "bad" }) {
+                h2 { @match found.finding { Finding::Justified => "Looked at afterwards: justified", Finding::NotJustified => "Looked at afterwards: not justified" } }
+                p {
+                    strong { (words::outside(&found.by)) } ", of " strong { (found.group) }
+                    " · " (words::ago(found.at, view.now)) " · signed with " (found.key)
+                }
+                blockquote { (words::shown(&found.note)) }
+            }
+        } @else if later.altered {
+            section.banner data-tone="bad" role="alert" {
+                h2 { "The stored later review is not what was signed" }
+                p { "Do not believe it. Somebody has altered the store: ask an operator to audit the log." }
+            }
+        } @else if later.awaited && !view.stage.is_open() {
+            section.banner data-tone="ask" {
+                h2 { "Nobody has looked at this since" }
+                p {
+                    @match &later.group {
+                        Some(group) => { "You may, as one of " strong { (group) } ": look at what was done, and sign below whether it was justified." },
+                        None => { "One of those who were passed over, or an administrator, looks at what was done and signs whether it was justified: never whoever broke the glass, nor whoever asked." },
+                    }
+                }
             }
         }
     }
@@ -461,10 +497,10 @@ fn decide(view: &View) -> Markup {
         view.mine.on_chain && view.stage.is_open(),
     );
     html! {
-        footer.decide id="decide" data-live="decide" data-may=(if standing.may_approve { "approve" } else if standing.glass.is_some() { "glass" } else if standing.may_deny { "deny" } else { "look" }) {
+        footer.decide id="decide" data-live="decide" data-may=(if view.later.group.is_some() { "look-back" } else if standing.may_approve { "approve" } else if standing.glass.is_some() { "glass" } else if standing.may_deny { "deny" } else { "look" }) {
             @if view.stage.is_open() && decides {
                 @if standing.may_approve || standing.glass.is_some() {
-                    p.gate id="gate" {
+                    p.gate id="gate" data-what="Approve" {
                         span { "Approve opens once you have seen the payload to its end." }
                         button.quiet type="button" data-do="show-rest" { "Show the rest" }
                     }
@@ -486,6 +522,16 @@ fn decide(view: &View) -> Markup {
                 div.buttons { (take_back()) }
             } @else if view.stage.is_open() {
                 p.dim { (why_you(view)) }
+            } @else if let Some(group) = &view.later.group {
+                p.gate id="gate" data-what="Your finding" {
+                    span { "Your finding opens once you have seen the payload to its end." }
+                    button.quiet type="button" data-do="show-rest" { "Show the rest" }
+                }
+                div.buttons {
+                    button.primary id="look-back" type="button" aria-describedby="gate" disabled { "Look back at it" }
+                    a.button href="/?tab=glass" { "Back to the list" }
+                }
+                (look_back(view, group))
             } @else {
                 p { strong { (capital(ended(&view.stage))) } span.dim { " · digest " code { (view.card.action.short()) } } " " a.button href="/" { "Back to the inbox" } }
             }
@@ -562,6 +608,29 @@ fn sheets(view: &View) -> Markup {
             }))
         }
     }
+}
+
+/// Whoever looks at broken glass states what they find; it stands within what is kept current, since it comes when all is
+/// done.
+fn look_back(view: &View, group: &GroupName) -> Markup {
+    let card = &view.card;
+    sheet(
+        "look-back",
+        "Was it justified?",
+        "Sign it with your passkey",
+        "primary",
+        &html! {
+            p.recap { (verb_chip(&card.verb, view.group)) " " strong.mono { (words::shown(&card.resource)) } " " span.dim { (ended(&view.stage)) } }
+            p { "You look at it as one of " strong { (group) } ". What happened stays as it is; what you find stands in the record and the receipt for good." }
+            fieldset.finding {
+                legend { "What do you find?" }
+                label { input type="radio" name="finding" value="justified" required; " Justified " span.dim { "it could not wait, and was right" } }
+                label { input type="radio" name="finding" value="not-justified" required; " Not justified " span.dim { "it could have waited, or was wrong" } }
+            }
+            label for="look-back-note" { "Why " span.dim { "(it stands in what you sign)" } }
+            textarea id="look-back-note" name="note" rows="3" required maxlength="500" {}
+        },
+    )
 }
 
 fn sheet(verdict: &str, title: &str, does: &str, class: &str, content: &Markup) -> Markup {

@@ -17,7 +17,7 @@ use gateway::risk::{Reason, Risk};
 use gateway::store::Prior;
 
 use crate::inbox::{self, Inbox, Row, Tab};
-use crate::request::{Earlier, HoldView, Mine, ReviewView, Stage, View};
+use crate::request::{Earlier, HoldView, LaterView, Mine, ReviewView, Stage, View};
 use crate::viewer::Viewer;
 
 pub(super) const NOW: u64 = 1_763_690_000_000_000;
@@ -162,6 +162,7 @@ pub(super) fn pending() -> View {
             lifted: false,
         }],
         reviews: vec![approved_by("Grace Lindqvist", -120)],
+        later: LaterView::default(),
         solo: false,
         prior: Prior { ran: 3, denied: 1, denied_today: 0 },
         earlier: vec![
@@ -345,6 +346,7 @@ fn row(n: u8, verb: &'static str, group: VerbGroup, resource: &str, environment:
         missing: vec![progress("dba", 1, 2)],
         question: false,
         broken_glass: false,
+        may_look_back: false,
         mine: inbox::Mine::Decide,
     }
 }
@@ -386,6 +388,7 @@ pub(super) fn inbox(tab: Tab, full: bool) -> Inbox {
         next: rows.first().map(|_| at(400)),
         more: false,
         administers: false,
+        glass: 0,
         older: (full && tab == Tab::Done).then(|| action(4)),
         rows,
         now: at(0),

@@ -1,8 +1,9 @@
 //! Every page as HTML, from fixtures. `COUNTERSIGN_PAGES=<folder>` writes them out with their assets, to be
 //! looked at in a browser.
 
+use domain::later::Finding;
 use domain::outcome::Ending;
-use gateway::card::MaskedField;
+use gateway::card::{MaskedField, Shown};
 use gateway::store::Head;
 use maud::Markup;
 
@@ -10,7 +11,7 @@ use super::fixtures::{self, at};
 use crate::directory::{self, Look};
 use crate::frame::{Frame, Room};
 use crate::inbox::Tab;
-use crate::request::{Proposal, View};
+use crate::request::{FindingView, LaterView, Proposal, View};
 use crate::{assets, failure, inbox, log, request, sign_in};
 
 fn framed(title: &str, room: Room, scripts: &[&str], content: &Markup) -> String {
@@ -104,6 +105,46 @@ fn broken_glass_is_told_first_and_breaking_it_takes_a_reason() {
     );
     assert!(banner < what && page.contains("approved alone, by break-glass,"));
     assert!(!request_page(&fixtures::pending()).contains("reak-glass"));
+}
+
+fn ended_with_broken_glass(later: LaterView) -> View {
+    let mut view = fixtures::finished(Ending::Succeeded);
+    view.reviews[0].broke_glass = true;
+    view.later = later;
+    view
+}
+
+/// **Authority**, "break-glass": what was done is looked at afterwards; the page says whether it was, and offers it to those
+/// who may.
+#[test]
+fn broken_glass_is_looked_at_afterwards() {
+    let awaited = LaterView { awaited: true, ..LaterView::default() };
+    let page = request_page(&ended_with_broken_glass(awaited));
+    assert!(page.contains("Nobody has looked at this since"));
+    assert!(!page.contains("id=\"look-back\"") && !page.contains("sheet-look-back"));
+
+    let group = Some("dba".parse().unwrap());
+    let page =
+        request_page(&ended_with_broken_glass(LaterView { awaited: true, group, ..LaterView::default() }));
+    assert!(page.contains("id=\"look-back\"") && page.contains("data-may=\"look-back\""));
+    assert!(page.contains("<textarea id=\"look-back-note\" name=\"note\" rows=\"3\" required"));
+    assert!(page.contains("name=\"finding\" value=\"not-justified\" required"));
+
+    let found = FindingView {
+        by: "Tom\u{e1}s Ruiz".to_owned(),
+        finding: Finding::NotJustified,
+        group: "dba".parse().unwrap(),
+        note: Shown::new("dba was awake"),
+        at: at(-30),
+        key: "a passkey",
+    };
+    let page =
+        request_page(&ended_with_broken_glass(LaterView { found: Some(found), ..LaterView::default() }));
+    assert!(page.contains("Looked at afterwards: not justified") && page.contains("dba was awake"));
+    assert!(!page.contains("id=\"look-back\"") && !page.contains("Nobody has looked"));
+
+    let page = request_page(&ended_with_broken_glass(LaterView { altered: true, ..LaterView::default() }));
+    assert!(page.contains("The stored later review is not what was signed"));
 }
 
 fn on_chain() -> View {

@@ -23,7 +23,16 @@ pub(super) fn pages(frame: impl Fn(&maud::Markup) -> String) -> Vec<(&'static st
 
 fn trail<'a>(directory: &'a Directory, typed: &str, answer: Option<Answer>) -> Trail<'a> {
     let query = Query::parse(typed, at(0));
-    Trail { typed: typed.to_owned(), query, answer, later: false, behind: 3, directory, now: at(0) }
+    Trail {
+        typed: typed.to_owned(),
+        query,
+        answer,
+        later: false,
+        behind: 3,
+        elsewhere: 0,
+        directory,
+        now: at(0),
+    }
 }
 
 fn nothing() -> Answer {

@@ -121,6 +121,9 @@ fn total(trail: &Trail<'_>, counts: Option<&Counts>) -> Markup {
             @if let Some(counts) = counts {
                 span { (found(counts)) }
             }
+            @if trail.elsewhere > 0 {
+                span.warn { "Incomplete: the permits, denials and reports in " (words::counted(usize::try_from(trail.elsewhere).unwrap_or(usize::MAX), "segment")) " of activity are at other gateways" }
+            }
             @if trail.behind > 0 {
                 span { "The index is " (words::counted(usize::try_from(trail.behind).unwrap_or(usize::MAX), "log entry").replace("entrys", "entries")) " behind" }
             }

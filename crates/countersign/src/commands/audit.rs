@@ -85,6 +85,9 @@ pub(crate) struct Verify {
     /// Every passkey must have signed at this web origin; may be given more than once
     #[arg(long, value_name = "ORIGIN")]
     web_origin: Vec<String>,
+    /// The first administrator's key: its fingerprint `SHA256:...`, or a file that begins with it
+    #[arg(long, value_name = "KEY")]
+    bootstrap_key: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -125,6 +128,10 @@ pub(crate) struct Bundle {
     /// With payloads open; that you opened them is logged, for each request
     #[arg(long)]
     with_payload: bool,
+    /// With this field of the payloads open, such as `http.body`, and the others committed to; may be given more than
+    /// once, and is logged for each request
+    #[arg(long, value_name = "PATH", conflicts_with = "with_payload")]
+    disclose: Vec<String>,
 }
 
 pub(crate) async fn run(audit: &Audit, context: &Context) -> anyhow::Result<Ending> {
@@ -234,8 +241,19 @@ fn trust(options: &Verify) -> anyhow::Result<Trust> {
         ))
     })?;
     trust.rp_id.clone_from(&options.rp_id);
+    trust.bootstrap = options.bootstrap_key.as_deref().map(bootstrap).transpose()?;
     trust.web_origins = (!options.web_origin.is_empty()).then(|| options.web_origin.clone());
     Ok(trust)
+}
+
+/// A fingerprint, or a file that begins with one.
+fn bootstrap(word: &str) -> anyhow::Result<String> {
+    let text = if word.starts_with(verify::FINGERPRINT_PREFIX) {
+        word.to_owned()
+    } else {
+        std::fs::read_to_string(word).with_context(|| format!("cannot read `{}`", visible(word)))?
+    };
+    Trust::read_bootstrap(&text).map_err(|why| Usage(why).into())
 }
 
 fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
@@ -267,6 +285,9 @@ async fn bundle(options: &Bundle, context: &Context) -> anyhow::Result<Ending> {
         order.insert("checkpoint".to_owned(), json!(note));
     }
     order.insert("payload".to_owned(), json!(options.with_payload));
+    if !options.disclose.is_empty() {
+        order.insert("disclose".to_owned(), json!(options.disclose));
+    }
     let written = write_bundle(&client, &Value::Object(order), &options.output).await?;
     if context.output.json {
         context.output.json(&json!({ "file": options.output.display().to_string(), "bytes": written }));
@@ -366,10 +387,17 @@ async fn log(context: &Context) -> anyhow::Result<Ending> {
     let up::OpenedStore { store, log_key, .. } =
         up::open_store(&config, None).await.context("only a stopped gateway's log is read again here")?;
     let head = crate::output::waiting("reading the whole log", store.audit()).await;
+    let bootstrap = gateway::receipt::bootstrap_key(store.as_ref()).await;
     store.close(std::time::Duration::from_secs(5)).await;
     let head = head.context("the log does not hold")?;
+    let bootstrap = bootstrap?;
     if context.output.json {
-        context.output.json(&json!({ "size": head.size, "time": head.time, "checkpoint": head.checkpoint }));
+        context.output.json(&json!({
+            "size": head.size,
+            "time": head.time,
+            "checkpoint": head.checkpoint,
+            "bootstrap_key": bootstrap,
+        }));
     } else {
         context
             .output
@@ -378,6 +406,7 @@ async fn log(context: &Context) -> anyhow::Result<Ending> {
             ("entries", head.size.to_string().into()),
             ("last", when(head.time).into()),
             ("log key", log_key.into()),
+            ("bootstrap key", bootstrap.unwrap_or_else(|| "none yet".to_owned()).into()),
         ]);
         context.output.line("");
         context.output.line(visible(&head.checkpoint).trim_end());

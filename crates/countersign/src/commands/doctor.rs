@@ -143,6 +143,15 @@ fn public_url(config: &Config, report: &mut Report) {
         }
         Err(error) => report.fail("public_url", error.to_string()),
     }
+    match config.trusted_proxies() {
+        Ok(_) if config.hides_its_peers() => report.warn(
+            "proxies",
+            "none is trusted, so everybody behind the proxy is one peer to the limits on tries; name it in \
+             `listen.trusted_proxies`",
+        ),
+        Ok(_) => {}
+        Err(error) => report.fail("proxies", format!("{error:#}")),
+    }
 }
 
 fn keys_are_private(config: &Config, report: &mut Report) {

@@ -12,8 +12,8 @@ pub(crate) struct Options {
     /// Whatever its state: decided, lapsed and run ones too
     #[arg(long)]
     all: bool,
-    /// Those whose glass was broken, whatever their state: somebody should look at each
-    #[arg(long, conflicts_with = "all")]
+    /// Those whose broken glass nobody has looked at since; with `--all`, those looked at too
+    #[arg(long)]
     broken_glass: bool,
     /// How many rows at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
@@ -23,7 +23,8 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<Ending> {
     let client = context.signed_in()?;
     let which = match (options.all, options.broken_glass) {
-        (_, true) => "&broken_glass=true",
+        (true, true) => "&broken_glass=true",
+        (false, true) => "&awaits_later_review=true",
         (true, false) => "",
         (false, false) => "&state=pending",
     };
@@ -35,7 +36,12 @@ pub(crate) async fn run(options: &Options, context: &Context) -> anyhow::Result<
     let rows: Vec<_> = lookup::list(&page, "approvals").map(row).collect();
     let headings =
         ["id", "state", "verb", "resource", "in", "asked by", "risk", "approvals", "expires", "you"];
-    context.output.table(&headings, &rows, "nothing waits for people");
+    let empty = if options.broken_glass {
+        "no broken glass waits to be looked at"
+    } else {
+        "nothing waits for people"
+    };
+    context.output.table(&headings, &rows, empty);
     if page.get("next").is_some_and(|next| !next.is_null()) {
         note("there are more; see `--limit`");
     }
@@ -51,7 +57,10 @@ fn row(approval: &Value) -> Vec<Cell> {
     let risk = approval.get("risk").and_then(Value::as_i64).unwrap_or(0);
     let place = format!("{} {}", text("target"), text("environment"));
     let you = match (flag("may_approve"), flag("question_open")) {
-        (_, _) if flag("broken_glass") => Cell::toned("BREAK-GLASS: one person approved it alone", Tone::Bad),
+        (_, _) if flag("awaits_later_review") => {
+            Cell::toned("BREAK-GLASS: one person approved it alone, and nobody has looked since", Tone::Bad)
+        }
+        (_, _) if flag("broken_glass") => Cell::toned("BREAK-GLASS: looked at since", Tone::Warn),
         (true, false) => Cell::toned("may approve", Tone::Bold),
         (true, true) => Cell::toned("may approve, once the question is settled", Tone::Warn),
         (false, true) => Cell::toned("a question is open", Tone::Warn),

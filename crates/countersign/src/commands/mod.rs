@@ -7,6 +7,7 @@ pub(crate) mod request;
 pub(crate) mod inbox;
 pub(crate) mod show;
 pub(crate) mod review;
+pub(crate) mod look_back;
 mod terminal;
 pub(crate) mod answer;
 pub(crate) mod cancel;
@@ -107,6 +108,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Approve(options) => review::run(review::Verdict::Approve, &options, context).await,
         Command::Deny(options) => review::run(review::Verdict::Deny, &options, context).await,
         Command::Ask(options) => review::run(review::Verdict::Ask, &options, context).await,
+        Command::LookBack(options) => look_back::run(&options, context).await,
         Command::Answer(options) => answer::run(&options, context).await,
         Command::Cancel(options) => cancel::run(&options, context).await,
         Command::Person(person) => person::run(&person, context).await,

@@ -311,7 +311,8 @@ fn last_evaluation(receipt: &Receipt) -> Option<Evaluation> {
         | Event::Dismissed { .. }
         | Event::Expired {}
         | Event::Cancelled { .. }
-        | Event::Finished { .. } => None,
+        | Event::Finished { .. }
+        | Event::LaterReviewed { .. } => None,
     });
     evaluations.next()
 }

@@ -44,15 +44,24 @@ pub(crate) struct Options {
     /// Wait for the decision
     #[arg(long)]
     wait: bool,
+    /// Break glass: approve alone, in an emergency; only `approve`, and only where a rule lets you
+    #[arg(long)]
+    break_glass: bool,
     /// Sign here, with this SSH key on a security key (`sk-`) that is enrolled for you
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_open", "wait"])]
     ssh_key: Option<PathBuf>,
-    /// The reason of a denial, or the question; with `--ssh-key`
-    #[arg(long, value_name = "TEXT")]
+    /// The reason of a denial or of breaking glass, or the question; with `--ssh-key`
+    #[arg(long, value_name = "TEXT", visible_alias = "reason")]
     note: Option<String>,
 }
 
 pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) -> anyhow::Result<Ending> {
+    if options.break_glass && verdict != Verdict::Approve {
+        return Err(Usage(
+            "glass is broken by an approval: `countersign approve ID --break-glass`".to_owned(),
+        )
+        .into());
+    }
     let client = context.signed_in()?;
     let id = lookup::approval(&client, &options.id).await?;
     let approval = client.get(&format!("/v1/approvals/{id}")).await?;
@@ -70,21 +79,33 @@ pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) 
     }
     let standing = approval.get("standing");
     let may = |name: &str| standing.and_then(|standing| standing.get(name)?.as_bool()).unwrap_or(false);
-    let allowed = if verdict == Verdict::Deny { may("may_deny") } else { may("may_approve") };
+    let glass = standing.and_then(|standing| standing.get("break_glass")?.as_str()).is_some();
+    let allowed = match verdict {
+        Verdict::Approve if options.break_glass => glass,
+        Verdict::Deny => may("may_deny"),
+        Verdict::Approve | Verdict::Ask => may("may_approve"),
+    };
     if !allowed {
         let why = standing.map(|standing| text(standing, "why_not")).filter(|why| !why.is_empty());
+        let why = why.map(|why| match options.break_glass {
+            true => format!("no rule that holds this lets you break glass now; {why}"),
+            false => why,
+        });
         let why = why.unwrap_or_else(|| "you may not review this request".to_owned());
         context.output.line(&context.output.paint(&one_line(&why), Tone::Bad));
         return Ok(Ending::No);
     }
     if let Some(key) = &options.ssh_key {
-        return terminal::review(verdict, options.note.as_deref(), key, &approval, &client, context).await;
+        let said =
+            terminal::Said { verdict, break_glass: options.break_glass, words: options.note.as_deref() };
+        return terminal::review(said, key, &approval, &client, context).await;
     }
     if options.note.is_some() {
         return Err(Usage("`--note` goes with `--ssh-key`; the console's page asks for it".to_owned()).into());
     }
     if !context.output.json {
         let word = match verdict {
+            Verdict::Approve if options.break_glass => "Break glass on",
             Verdict::Approve => "Approve",
             Verdict::Deny => "Deny",
             Verdict::Ask => "Ask",

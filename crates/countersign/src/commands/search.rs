@@ -87,6 +87,9 @@ fn print(page: &Value, output: Output) {
     if let Some(next) = page.get("next").and_then(Value::as_u64) {
         note(&format!("there is more: add `--cursor {next}`"));
     }
+    if page.get("incomplete").and_then(Value::as_bool).unwrap_or(false) {
+        note(&format!("incomplete: {}", text(page, "incomplete_why")));
+    }
     let indexed = |name: &str| page.pointer(&format!("/indexed/{name}")).and_then(Value::as_u64).unwrap_or(0);
     if indexed("entries") < indexed("of") {
         note(&format!(

@@ -83,6 +83,7 @@ impl Sheet<'_> {
         self.effect();
         self.reason();
         self.time_and_people();
+        self.afterwards();
         self.questions();
         self.end();
     }
@@ -237,7 +238,9 @@ impl Sheet<'_> {
             let name = review.get("reviewer").map(|reviewer| text(reviewer, "name")).unwrap_or_default();
             let group = review.get("group").and_then(Value::as_str).map(|group| format!(" for {group}"));
             let at = review.get("at").and_then(Value::as_u64).map(Timestamp::from_micros).map(when);
+            let glass = review.get("break_glass").and_then(Value::as_bool).unwrap_or(false);
             let verdict = match text(review, "verdict").as_str() {
+                "approve" if glass => "approved ALONE, by break-glass,",
                 "approve" => "approved",
                 "deny" => "denied",
                 _ => "asked",
@@ -250,6 +253,23 @@ impl Sheet<'_> {
         }
         if let Some(standing) = self.approval.get("standing").filter(|standing| !standing.is_null()) {
             self.pair("you", standing_words(standing).into());
+        }
+    }
+
+    /// What somebody found who looked at broken glass, or that nobody has.
+    fn afterwards(&self) {
+        if let Some(later) = self.approval.get("later_review") {
+            let name = later.get("reviewer").map(|reviewer| text(reviewer, "name")).unwrap_or_default();
+            let at = later.get("at").and_then(Value::as_u64).map(Timestamp::from_micros).map(when);
+            let finding = text(later, "finding");
+            let tone = if finding == "justified" { Tone::Good } else { Tone::Bad };
+            let (group, at) = (text(later, "group"), at.unwrap_or_default());
+            let words = format!("{name} for {group} found it {}, {at}", finding.replace('-', " "));
+            self.pair("afterwards", Cell::toned(words, tone));
+            self.quote(&shown(later.get("note")).unwrap_or_default());
+        } else if self.approval.get("awaits_later_review").and_then(Value::as_bool) == Some(true) {
+            let words = "BREAK-GLASS: nobody has looked at it since (`countersign look-back`)";
+            self.pair("afterwards", Cell::toned(words, Tone::Bad));
         }
     }
 

@@ -8,52 +8,62 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 use domain::digest::{Blob, Digest, Purpose};
+use domain::later::LaterStatement;
 use domain::statement::{self, Statement};
 use identity::SshEnrolment;
-use identity::ssh::{ENROLMENT_NAMESPACE, STATEMENT_NAMESPACE, statement_message};
+use identity::ssh::{
+    ENROLMENT_NAMESPACE, LATER_NAMESPACE, STATEMENT_NAMESPACE, later_message, statement_message,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::look_back::Finding;
 use super::review::Verdict;
 use super::{Context, lookup, propose, show};
 use crate::cli::{Ending, Usage};
 use crate::client::Client;
 use crate::output::{Cell, Tone, note, one_line, quoted};
 
+/// What is to be signed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) verdict: Verdict,
+    /// Whether the approval breaks glass.
+    pub(crate) break_glass: bool,
+    /// The reason, or the question.
+    pub(crate) words: Option<&'a str>,
+}
+
 /// Shows the request, asks, signs and submits.
 pub(crate) async fn review(
-    verdict: Verdict,
-    words: Option<&str>,
+    said: Said<'_>,
     key: &Path,
     approval: &Value,
     client: &Client,
     context: &Context,
 ) -> anyhow::Result<Ending> {
-    if !std::io::stdin().is_terminal() {
-        let why = "a review is signed by somebody who reads it: `--ssh-key` needs a terminal to ask at";
-        return Err(Usage(why.to_owned()).into());
-    }
+    let Said { verdict, break_glass, words } = said;
     if verdict == Verdict::Ask && words.is_none() {
         return Err(Usage("put the question into `--note`".to_owned()).into());
     }
-    let shown = Shown::read(approval)?;
-    show::print_whole(context.output, approval);
-    if !shown.complete {
-        open_payload(&shown, client, context).await?;
+    if break_glass && words.is_none() {
+        return Err(
+            Usage("say with `--reason` why it cannot wait; it stands in what you sign".to_owned()).into()
+        );
     }
-    let asked = format!("{} {}", verdict.word(), shown.action.short());
-    if !typed(&asked)? {
-        context.output.line("nothing was signed");
-        return Ok(Ending::No);
-    }
+    let word = if break_glass { "break-glass" } else { verdict.word() };
+    let Some(shown) = read_whole(word, approval, client, context).await? else { return Ok(Ending::No) };
     let path = format!("/v1/approvals/{}", shown.id);
     let mut body = json!({ "verdict": verdict.word(), "displayed": shown.displayed });
     if let (Some(words), Some(body)) = (words, body.as_object_mut()) {
         body.insert("note".to_owned(), words.into());
     }
+    if let (true, Some(body)) = (break_glass, body.as_object_mut()) {
+        body.insert("break_glass".to_owned(), true.into());
+    }
     let prepared = client.send(Method::POST, &format!("{path}/statements"), Some(&body), &[]).await?;
     let bytes: Blob = field(&prepared, "statement")?;
-    shown.check(&Statement::read(&bytes.0)?, verdict, words)?;
+    shown.check(&Statement::read(&bytes.0)?, said)?;
     note("Touch your security key when it blinks; it asks for its PIN or your finger first.");
     let signature = sign(key, STATEMENT_NAMESPACE, &statement_message(&bytes.0))?;
     let body = json!({ "statement": bytes, "signature": signature });
@@ -66,6 +76,69 @@ pub(crate) async fn review(
         context.output.line(&context.output.paint(&said, Tone::Good));
     }
     Ok(Ending::Fine)
+}
+
+/// Shows broken glass that has ended, asks, signs what was found and submits it.
+pub(crate) async fn look_back(
+    finding: Finding,
+    words: &str,
+    key: &Path,
+    approval: &Value,
+    client: &Client,
+    context: &Context,
+) -> anyhow::Result<Ending> {
+    let finding = finding.stated();
+    let Some(shown) = read_whole(finding.as_str(), approval, client, context).await? else {
+        return Ok(Ending::No);
+    };
+    let path = format!("/v1/approvals/{}/later-review", shown.id);
+    let body = json!({ "finding": finding.as_str(), "note": words, "displayed": shown.displayed });
+    let prepared = client.send(Method::POST, &format!("{path}/statements"), Some(&body), &[]).await?;
+    let bytes: Blob = field(&prepared, "statement")?;
+    let statement = LaterStatement::read(&bytes.0)?;
+    let same = statement.approval.to_string() == shown.id
+        && statement.action == shown.action
+        && statement.displayed == shown.displayed
+        && statement.finding == finding
+        && statement.note == words;
+    ensure!(
+        same,
+        "the gateway prepared a statement of something else than what stands here; nothing was signed"
+    );
+    note("Touch your security key when it blinks; it asks for its PIN or your finger first.");
+    let signature = sign(key, LATER_NAMESPACE, &later_message(&bytes.0))?;
+    let body = json!({ "statement": bytes, "signature": signature });
+    let answer = client.send(Method::POST, &format!("{path}/ssh"), Some(&body), &[]).await?;
+    if context.output.json {
+        context.output.json(&answer);
+    } else {
+        let said = format!("signed; the broken glass was found {}", finding.as_str().replace('-', " "));
+        context.output.line(&context.output.paint(&said, Tone::Good));
+    }
+    Ok(Ending::Fine)
+}
+
+/// Shows the request whole, and has its reader type what they sign; `None` where they type anything else.
+async fn read_whole(
+    word: &str,
+    approval: &Value,
+    client: &Client,
+    context: &Context,
+) -> anyhow::Result<Option<Shown>> {
+    if !std::io::stdin().is_terminal() {
+        let why = "a review is signed by somebody who reads it: `--ssh-key` needs a terminal to ask at";
+        return Err(Usage(why.to_owned()).into());
+    }
+    let shown = Shown::read(approval)?;
+    show::print_whole(context.output, approval);
+    if !shown.complete {
+        open_payload(&shown, client, context).await?;
+    }
+    if typed(&format!("{word} {}", shown.action.short()))? {
+        return Ok(Some(shown));
+    }
+    context.output.line("nothing was signed");
+    Ok(None)
 }
 
 /// Proposes an SSH key of whoever is signed in; it signs once that it is theirs.
@@ -120,12 +193,13 @@ impl Shown {
     }
 
     /// Whether this is the statement of what was shown and typed, and of nothing else.
-    fn check(&self, statement: &Statement, verdict: Verdict, words: Option<&str>) -> anyhow::Result<()> {
+    fn check(&self, statement: &Statement, said: Said<'_>) -> anyhow::Result<()> {
         let same = statement.approval.to_string() == self.id
             && statement.action == self.action
             && statement.displayed == self.displayed
-            && statement.verdict == verdict.stated()
-            && statement.note.as_deref() == words;
+            && statement.verdict == said.verdict.stated()
+            && statement.break_glass == said.break_glass
+            && statement.note.as_deref() == said.words;
         ensure!(
             same,
             "the gateway prepared a statement of something else than what stands here; nothing was signed"

@@ -87,20 +87,22 @@ impl Settings {
     }
 
     /// Opens the key and the records, making both at the first start and at no other: records without
-    /// their key, or a key without its records, would contradict what was cosigned.
+    /// their key, or a key without its records, would contradict what was cosigned. The records' folder comes first. Until
+    /// the key stands too nothing was ever cosigned, and a start that broke off is made again.
     fn open(&self) -> anyhow::Result<Witness> {
         let name: KeyName = self.name.parse().context("in `name`")?;
         let logs = self.logs.iter().map(|key| key.parse::<VerifierKey>().context("in `logs`"));
         let logs = TrustedLogs::new(logs.collect::<anyhow::Result<Vec<_>>>()?);
         let (key, records) = (self.folder.join("witness.key"), self.folder.join("records"));
-        let fresh = !records.exists();
         ensure!(
-            !fresh || !key.exists(),
+            records.exists() || !key.exists(),
             "`{}` is gone and its key is still here; restore it, or begin anew with another folder",
             records.display()
         );
+        let fresh = !key.exists() && !Witness::remembers(&records)?;
         if fresh {
             keys::make_folder(&self.folder)?;
+            keys::make_folder(&records)?;
         }
         let secret = keys::read_or_make(&key, fresh)?;
         let seconds = || now_micros() / 1_000_000;

@@ -16,6 +16,8 @@ fn each_bad_setting_is_named() {
     for (config, named) in [
         ("listne = 1", "listne"),
         ("[listen]\nconsole = \"here\"", "console"),
+        (&format!("{port}trusted_proxies = [\"proxy.example\"]"), "`proxy.example` is no address"),
+        (&format!("{port}trusted_proxies = [\"0.0.0.0/0\"]"), "trusts everybody"),
         ("origin = \"has spaces in it\"", "origin"),
         ("[log]\nformat = \"xml\"", "xml"),
         ("[secrets]\nx = { vault = \"y\" }", "vault"),

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use domain::action::Action;
+use domain::approval::Approval;
 use domain::canonical;
 use domain::commitment::{Disclosure, Field, Fields};
 use domain::digest::{Blob, Digest, Purpose};
@@ -49,7 +50,24 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Finished { outcome: Outcome::unknown("the gateway died") },
         Event::Reviewed { review: sign_at_a_terminal(&denied) },
         Event::Dismissed { reviews: dismissed(&[2, 3]) },
+        Event::LaterReviewed { review: sign_later(&later(&action, &ended(&action), 5, group(0))) },
     ]
+}
+
+/// A request that one of the second group let run alone, and that ran.
+pub(crate) fn ended(action: &Action) -> Approval {
+    let asked = requirement(&[&[(2, 0), (0, 1)]]);
+    let mut approval = open(action, asked.clone());
+    let mut said = statement(action, &held(action, asked.clone()), 4, Verdict::Approve, 1);
+    (said.group, said.break_glass, said.note) = (Some(group(1)), true, Some("the disk is full".to_owned()));
+    let review = Event::Reviewed { review: sign(&said) };
+    let redeemed =
+        Event::Redeemed { grant: grant(1), evaluation: held(action, asked), counted: vec![person(4)] };
+    let outcome = Outcome::new(Ending::Succeeded, Witnessed::Observed, "204");
+    for event in [review, redeemed, Event::Finished { outcome }] {
+        approval = Approval::apply(Some(approval), &event, at(20)).unwrap();
+    }
+    approval
 }
 
 /// One change of each kind.
@@ -243,6 +261,7 @@ fn kinds_by_name() {
         Kind::Pruning,
         Kind::Reported,
         Kind::Backup,
+        Kind::LaterReview,
     ];
     for kind in kinds {
         let bytes = canonical::write(&kind).unwrap();
@@ -267,6 +286,7 @@ fn digests_of_each_purpose() {
         Purpose::Policy,
         Purpose::Result,
         Purpose::Segment,
+        Purpose::Statement,
     ];
     let table: Vec<_> =
         purposes.map(|purpose| format!("{purpose:?} {}", Digest::of(purpose, b"bytes"))).into();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for")]
 
+mod later;
 mod lives;
 mod table;
 mod checks;

@@ -11,6 +11,7 @@ use domain::evaluation::{DecidingRule, Decision, Evaluation, Fact};
 use domain::event::{Dismissal, Event};
 use domain::id::{ActionId, AgentId, GroupName, Origin, PersonId, QuestionId};
 use domain::key::SshKey;
+use domain::later::{End, Finding, LaterStatement, broken};
 use domain::principal::{Chain, Link, Principal, Role};
 use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
 use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, SshSigProof, Standing};
@@ -185,6 +186,34 @@ pub(crate) fn statement(
     }
 }
 
+/// A later review of a case as it stands; of one that has not ended, as if it had just lapsed.
+pub(crate) fn later(action: &Action, approval: &Approval, who: u8, group: GroupName) -> LaterStatement {
+    LaterStatement {
+        v: 1,
+        origin: origin(),
+        approval: action.id(),
+        action: action.digest(),
+        broken: match broken(approval.case()) {
+            broken if broken.is_empty() => vec![Digest::from_bytes([3; 32])],
+            broken => broken,
+        },
+        end: End::of(approval).unwrap_or(End::Expired { at: at(1) }),
+        finding: Finding::Justified,
+        note: "it could not wait".to_owned(),
+        group,
+        reviewer: person(who),
+        assurance: Assurance::Passkey,
+        nonce: Blob(vec![9; 32]),
+        expires: at(3_000_000),
+        displayed: Digest::of(Purpose::Displayed, b"a card"),
+    }
+}
+
+/// Signs a later review, as nobody's passkey does.
+pub(crate) fn sign_later(statement: &LaterStatement) -> SignedReview {
+    signed(statement.write().unwrap(), LATER, statement.reviewer)
+}
+
 /// What says that these people's approvals count no more.
 pub(crate) fn dismissed(people: &[u8]) -> Vec<Dismissal> {
     let why = "not-active";
@@ -193,8 +222,15 @@ pub(crate) fn dismissed(people: &[u8]) -> Vec<Dismissal> {
 
 /// Signs as nobody's passkey does: the signature is a digest over statement and reviewer.
 pub(crate) fn sign(statement: &Statement) -> SignedReview {
-    let bytes = statement.write().unwrap();
-    let signature = fake_signature(&bytes, statement.reviewer);
+    signed(statement.write().unwrap(), VERDICT, statement.reviewer)
+}
+
+/// What stands before the bytes of a verdict, and of a later review, when they are signed.
+const VERDICT: &[u8] = b"";
+const LATER: &[u8] = b"later";
+
+fn signed(bytes: Vec<u8>, line: &[u8], by: PersonId) -> SignedReview {
+    let signature = fake_signature(line, &bytes, by);
     SignedReview {
         statement: Blob(bytes),
         proof: Proof::Passkey(PasskeyProof {
@@ -218,8 +254,8 @@ pub(crate) fn ssh_key() -> SshKey {
     SshKey { public_key: Blob(vec![9; 70]), label: "desk key".to_owned() }
 }
 
-fn fake_signature(statement: &[u8], by: PersonId) -> Vec<u8> {
-    let signed = [statement, by.uuid().as_bytes()].concat();
+fn fake_signature(line: &[u8], statement: &[u8], by: PersonId) -> Vec<u8> {
+    let signed = [line, statement, by.uuid().as_bytes()].concat();
     Digest::of(Purpose::Result, &signed).as_bytes().to_vec()
 }
 
@@ -234,7 +270,7 @@ pub(crate) struct Desk {
 impl Desk {
     /// Everybody stands in every group.
     pub(crate) fn open() -> Self {
-        let all: BTreeSet<_> = (0..GROUPS.len()).map(group).collect();
+        let all: BTreeSet<_> = (0..GROUPS.len()).map(group).chain([GroupName::admins()]).collect();
         Self {
             groups: (0..PEOPLE).map(|n| (person(n), all.clone())).collect(),
             revoked: BTreeSet::new(),
@@ -245,18 +281,33 @@ impl Desk {
 
 impl ReviewVerifier for Desk {
     fn verify(&self, signed: &SignedReview, statement: &Statement, _: &Action) -> Result<Standing, Refusal> {
+        self.standing(signed, VERDICT, statement.reviewer)
+    }
+
+    fn verify_later(
+        &self,
+        signed: &SignedReview,
+        statement: &LaterStatement,
+        _: &Action,
+    ) -> Result<Standing, Refusal> {
+        self.standing(signed, LATER, statement.reviewer)
+    }
+}
+
+impl Desk {
+    fn standing(&self, signed: &SignedReview, line: &[u8], by: PersonId) -> Result<Standing, Refusal> {
         let Proof::Passkey(proof) = &signed.proof else {
             return Err(Refusal::Signature("this desk knows passkeys only".to_owned()));
         };
-        if proof.signature.0 != fake_signature(&signed.statement.0, statement.reviewer) {
+        if proof.signature.0 != fake_signature(line, &signed.statement.0, by) {
             return Err(Refusal::Signature("altered".to_owned()));
         }
-        if self.revoked.contains(&statement.reviewer) {
+        if self.revoked.contains(&by) {
             return Err(Refusal::NotActive("revoked".to_owned()));
         }
         Ok(Standing {
-            groups: self.groups.get(&statement.reviewer).cloned().unwrap_or_default(),
-            controls_caller: self.controls.contains(&statement.reviewer),
+            groups: self.groups.get(&by).cloned().unwrap_or_default(),
+            controls_caller: self.controls.contains(&by),
         })
     }
 }

@@ -5,6 +5,7 @@ use domain::approval::{Approval, Command};
 use domain::evaluation::Decision;
 use domain::event::Event;
 use domain::grant::Permit;
+use domain::later::CheckedLaterReview;
 use domain::outcome::{Ending, Outcome, Witnessed};
 use domain::principal::Principal;
 use domain::requirement::Requirement;
@@ -72,7 +73,15 @@ fn states(action: &Action) -> Vec<(&'static str, Approval, Timestamp)> {
         ("cancelled", then(pending, &cancel(Principal::Agent(agent())), at(20)), now),
         ("executing", executing.clone(), now),
         ("finished", then(executing, &finish(), at(40)), now),
+        ("finished, glass broken", crate::format::ended(action), now),
+        ("finished, glass broken and looked at", looked_at(action), now),
     ]
+}
+
+fn looked_at(action: &Action) -> Approval {
+    let ended = crate::format::ended(action);
+    let look_back = look_back(action, &ended);
+    then(ended, &look_back, at(50))
 }
 
 /// Every command, good and bad, made for the state where that matters.
@@ -121,7 +130,17 @@ fn commands(action: &Action, state: &Approval) -> Vec<(&'static str, Command)> {
         ("redeem, with an older permit", redeem(&stale, action)),
         ("redeem, another action", redeem(&states_approved(&other), &other)),
         ("finish", finish()),
+        ("look back", look_back(action, state)),
     ]
+}
+
+/// A later review of a case as it stands, where that can be checked at all; else of one in which glass was broken.
+fn look_back(action: &Action, state: &Approval) -> Command {
+    let check = |of: &Approval| {
+        let signed = sign_later(&later(action, of, 5, group(0)));
+        CheckedLaterReview::check(signed, action, of, &origin(), &Desk::open())
+    };
+    Command::LookBack(check(state).or_else(|_| check(&crate::format::ended(action))).unwrap())
 }
 
 fn states_approved(action: &Action) -> Approval {
@@ -173,6 +192,9 @@ fn every_state_and_event_from_an_altered_store() {
             counted: vec![person(4)],
         },
         Event::Finished { outcome: Outcome::unknown("") },
+        Event::LaterReviewed {
+            review: sign_later(&later(&action, &crate::format::ended(&action), 5, group(0))),
+        },
     ];
     let mut table = String::new();
     let states = states(&action).into_iter().map(|(name, state, now)| (name, Some(state), now));
@@ -183,7 +205,7 @@ fn every_state_and_event_from_an_altered_store() {
                 Ok(after) => after.word().to_owned(),
                 Err(error) => error.to_string(),
             };
-            table.push_str(&format!("    {:<14}{after}\n", event.word()));
+            table.push_str(&format!("    {:<13} {after}\n", event.word()));
         }
     }
     assert!(

@@ -12,7 +12,7 @@ use domain::id::ActionId;
 use domain::principal::Principal;
 use domain::receipt::Entry;
 use gateway::people::Human;
-use gateway::ports::{BundleOf, BundleOrder, Range};
+use gateway::ports::{BundleOf, BundleOrder, OpenFields, Range};
 use gateway::receipt::shown;
 use gateway::{Gateway, GatewayError};
 use store::{EntryView, Store, StoreError, Summary};
@@ -25,6 +25,9 @@ use verify::bundle::{Outline, Part};
 use super::place::{self, Place};
 use super::spool::{Spool, Spooled};
 use super::{BundleError, CASES_LIMIT};
+
+/// The longest `query` of an `about.json`, in bytes; what is longer is cut.
+const QUERY_LIMIT_BYTES: usize = 16 << 10;
 
 /// Makes one bundle.
 pub(super) struct Maker {
@@ -74,7 +77,7 @@ impl Maker {
 
     /// The newest tree that has its cosignatures. A case that went on since then is shown as it stood in it.
     async fn tree(&self, order: &BundleOrder) -> Result<Tree, BundleError> {
-        if order.payload {
+        if order.open != OpenFields::Nothing {
             // What opens payloads is on record before anybody has them, and need not stand in the bundle itself.
             self.gateway.require_admin(&order.by)?;
         }
@@ -230,7 +233,15 @@ impl Maker {
     ) -> Result<Vec<Part<Spooled>>, BundleError> {
         let Human { person, name, .. } = &order.by;
         let about = About {
-            query: if order.payload { format!("{query}, payloads open") } else { query },
+            query: match &order.open {
+                OpenFields::Nothing => query,
+                OpenFields::Everything => format!("{query}, payloads open"),
+                OpenFields::Paths(paths) => {
+                    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                    let more = format!("{query}, open: {}", paths.join(", "));
+                    domain::text::cut(&more, QUERY_LIMIT_BYTES).to_owned()
+                }
+            },
             made: self.store().now(),
             by: Some(format!("{name} ({})", Principal::Person(*person))),
             maker: concat!("countersign ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -306,17 +317,17 @@ impl Maker {
         id: ActionId,
         order: &BundleOrder,
     ) -> Result<Option<Vec<Disclosure>>, BundleError> {
-        let fields = if order.payload {
-            self.gateway.open_payload(id, &order.by).await
-        } else {
-            self.store().payload(id).await.map_err(GatewayError::from)
+        let fields = match &order.open {
+            OpenFields::Everything => self.gateway.open_payload(id, &order.by).await,
+            OpenFields::Paths(paths) => self.gateway.open_fields(id, &order.by, paths).await,
+            OpenFields::Nothing => self.store().payload(id).await.map_err(GatewayError::from),
         };
         let fields = match fields {
             Ok(fields) => fields,
             Err(GatewayError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if order.payload {
+        if order.open != OpenFields::Nothing {
             return Ok(Some(fields));
         }
         Ok(Some(match self.store().approval(id).await {
@@ -353,7 +364,7 @@ impl Maker {
 
 /// Whether an entry's fields stand open in a period. What others reported may hold anything, and comes with payloads.
 fn is_told(kind: EntryKind, order: &BundleOrder) -> bool {
-    kind != EntryKind::Reported || order.payload
+    kind != EntryKind::Reported || order.open == OpenFields::Everything
 }
 
 fn is_of_a_case(kind: EntryKind) -> bool {
@@ -365,7 +376,8 @@ fn is_of_a_case(kind: EntryKind) -> bool {
         | EntryKind::Reevaluation
         | EntryKind::End
         | EntryKind::Execution
-        | EntryKind::Outcome => true,
+        | EntryKind::Outcome
+        | EntryKind::LaterReview => true,
         EntryKind::Genesis
         | EntryKind::Decision
         | EntryKind::Directory

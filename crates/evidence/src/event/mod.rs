@@ -12,12 +12,14 @@ mod segment;
 use domain::action::{Level, Point};
 use domain::digest::Digest;
 use domain::entry::Kind;
+use domain::evaluation::Fact;
 use domain::id::{AgentId, Origin, PersonId};
 use domain::outcome::{Ending, Witnessed};
 use domain::requirement::Separation;
 use domain::time::Timestamp;
 use domain::verb::VerbGroup;
-use gateway::report::Reported;
+use gateway::report::{Data, Reported};
+use mask::TrailMasks;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -125,8 +127,10 @@ pub enum What {
     Unreadable,
     /// A segment whose bytes are not those that its leaf names: somebody altered it. None of its lines is told.
     Altered,
-    /// A segment that is not here: it was removed, or another gateway holds it.
+    /// A segment that should be here and is not: somebody removed it.
     Missing,
+    /// A segment that another gateway over the same store has: it tells its lines.
+    Elsewhere,
 }
 
 impl What {
@@ -146,6 +150,7 @@ impl What {
             Self::Unreadable => "activity.unreadable",
             Self::Altered => "activity.altered",
             Self::Missing => "activity.missing",
+            Self::Elsewhere => "activity.elsewhere",
         }
     }
 
@@ -206,6 +211,21 @@ pub fn event_id(origin: &Origin, index: u64, line: Option<u64>) -> String {
     }
 }
 
+/// Masks a report by the rules of all routes: whose it is nobody knows.
+fn mask_reported(reported: &mut Reported, masks: &TrailMasks) {
+    let masked = |text: &mut String| *text = masks.by_routes(None, std::mem::take(text));
+    let names = [&mut reported.event, &mut reported.subject, &mut reported.severity].into_iter().flatten();
+    names.chain([&mut reported.kind, &mut reported.source]).for_each(masked);
+    for value in reported.attributes.values_mut() {
+        if let Fact::Text(text) = value {
+            masked(text);
+        }
+    }
+    if let Some(Data::Text(text)) = &mut reported.data {
+        masked(text);
+    }
+}
+
 /// How much of a resource's name and of a note a cut event keeps, in bytes.
 const CUT_TEXT_BYTES: usize = 256;
 /// How many rules a cut event keeps.
@@ -229,20 +249,21 @@ impl TrailEvent {
         if let Some(note) = &self.note {
             text.push_str(&format!(" ({note})"));
         }
-        domain::text::visible(&text)
+        domain::text::visible(&text).replace(['\n', '\t'], " ")
     }
 
-    /// Masks secrets and personal data in what others wrote: names, reasons, a target's words. Reports were masked
-    /// before they were put on record.
-    pub(crate) fn mask(&mut self, masker: &mask::Masker) {
+    /// Masks secrets and personal data in what others wrote: names, reasons, a target's words, by every detector and by
+    /// the routes' own rules. Reports were seen by the detectors before they were put on record; no route is theirs.
+    pub(crate) fn mask(&mut self, masks: &TrailMasks) {
+        let route = self.target.as_deref();
         let reason = self.reason.as_mut().map(|reason| &mut reason.untrusted);
         let texts =
             [self.resource.as_mut(), self.run.as_mut(), self.detail.as_mut(), self.note.as_mut(), reason];
         for text in texts.into_iter().flatten() {
-            let shown = masker.mask(None, text.as_bytes());
-            if shown.is_masked() {
-                *text = shown.to_string();
-            }
+            *text = masks.text(route, text);
+        }
+        if let Some(reported) = self.reported.as_mut().filter(|_| masks.has_routes()) {
+            mask_reported(reported, masks);
         }
     }
 

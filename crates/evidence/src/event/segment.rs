@@ -41,12 +41,17 @@ pub(super) fn open(folder: &Path, sealed: &SealedSegment) -> Result<Opened, Evid
         return Ok(Opened::Altered);
     }
     let closed = folder.join(&sealed.file);
-    // It keeps its first ending until the gateway has come to rename it.
-    let Some(mut file) =
-        find(&closed)?.map_or_else(|| find(&closed.with_extension("open")), |file| Ok(Some(file)))?
-    else {
-        return Ok(Opened::Missing);
-    };
+    // It keeps its first ending until the gateway has come to rename it, which can be between two looks: who finds
+    // neither name looks for the last once more before it is said to be missing.
+    let names = [closed.clone(), closed.with_extension("open"), closed.clone()];
+    let mut found = None;
+    for name in names {
+        found = find(&name)?;
+        if found.is_some() {
+            break;
+        }
+    }
+    let Some(mut file) = found else { return Ok(Opened::Missing) };
     let mut digest = Running::new(Purpose::Segment);
     let (mut buffer, mut records) = (vec![0; READ_BYTES], 0_u64);
     loop {

@@ -9,6 +9,7 @@ use domain::entry::{Kind, Leaf};
 use domain::evaluation::{Decision, Evaluation};
 use domain::event::Event;
 use domain::id::{ActionId, Origin, PersonId};
+use domain::later::LaterStatement;
 use domain::outcome::{Outcome, Witnessed};
 use domain::principal::{Chain, Link, Principal};
 use domain::statement::Verdict;
@@ -107,7 +108,8 @@ pub fn entry(leaf: &Leaf, fields: &[Disclosure], standing: Standing, around: Aro
         | Kind::Reevaluation
         | Kind::End
         | Kind::Execution
-        | Kind::Outcome => {
+        | Kind::Outcome
+        | Kind::LaterReview => {
             told.approval = leaf.subject.clone();
             if let Some(event) = open(fields, "event").and_then(|bytes| canonical::read(bytes).ok()) {
                 told.event(&event, around.directory);
@@ -412,6 +414,15 @@ impl TrailEvent {
                 self.note = Some(format!("approved by {}", whose.join(", ")));
             }
             Event::Finished { outcome } => self.outcome(outcome),
+            Event::LaterReviewed { review } => {
+                let Ok(statement) = LaterStatement::read(&review.statement.0) else { return };
+                self.by(Principal::Person(statement.reviewer), directory);
+                self.verdict = Some(statement.finding.as_str());
+                self.action = Some(statement.action);
+                self.reason = Some(Untrusted::new(&statement.note));
+                self.note =
+                    Some(format!("broken glass, looked at afterwards for the group {}", statement.group));
+            }
         }
     }
 

@@ -14,7 +14,8 @@ use domain::entry::{Kind, Leaf};
 use domain::id::ActionId;
 use domain::time::Timestamp;
 use gateway::activity::SealedSegment;
-use mask::Masker;
+use gateway::reveal::trail_masks;
+use mask::TrailMasks;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError};
 
@@ -98,6 +99,8 @@ pub enum Part {
 pub struct Walk {
     store: Arc<dyn Store>,
     folder: PathBuf,
+    /// This gateway's name among several over the store.
+    node: Option<String>,
     part: Part,
     at: Place,
     /// The log's size when it was last looked at.
@@ -105,7 +108,8 @@ pub struct Walk {
     /// The segment that is being read, with its entry's standing.
     segment: Option<(SegmentReader, Standing)>,
     briefs: Briefs,
-    masker: Masker,
+    /// The masks, and the version of the directory that they are of.
+    masks: Option<(u64, TrailMasks)>,
     /// The time of the last entry that had one.
     time: Timestamp,
 }
@@ -123,14 +127,21 @@ impl Walk {
         Self {
             store,
             folder,
+            node: None,
             part,
             at,
             size: 0,
             segment: None,
             briefs: Briefs::default(),
-            masker: Masker::default(),
+            masks: None,
             time: Timestamp::ZERO,
         }
+    }
+
+    /// The same walk, at the gateway of this name: segments of others are theirs to tell.
+    #[must_use]
+    pub fn at_node(self, node: Option<String>) -> Self {
+        Self { node, ..self }
     }
 
     /// The place of what is told next.
@@ -170,10 +181,24 @@ impl Walk {
                 self.lines(&mut told, limit).await?;
             }
         }
-        for one in &mut told {
-            one.event.mask(&self.masker);
-        }
+        self.mask(&mut told);
         Ok(told)
+    }
+
+    /// By the rules that stand now, whatever stood when it was recorded.
+    fn mask(&mut self, told: &mut [Told]) {
+        if told.is_empty() {
+            return;
+        }
+        let directory = self.store.directory();
+        let masks = match self.masks.take() {
+            Some((version, masks)) if version == directory.version() => masks,
+            Some(_) | None => trail_masks(&directory),
+        };
+        for one in told {
+            one.event.mask(&masks);
+        }
+        self.masks = Some((directory.version(), masks));
     }
 
     async fn entry(&mut self, told: &mut Vec<Told>) -> Result<(), EvidenceError> {
@@ -269,19 +294,30 @@ impl Walk {
             self.at = at.next_entry();
             return Ok(None);
         };
-        let (what, note) = match self.open_at(sealed, at.line).await? {
-            Opened::Whole(reader) => return Ok(Some((reader, standing))),
-            Opened::Altered => (What::Altered, "the segment's bytes are not those that its leaf names"),
-            Opened::Missing => (What::Missing, "the segment is not in this gateway's folder"),
+        let others = sealed.node.clone().filter(|node| self.node.as_ref() != Some(node));
+        let (what, note) = match (self.open_at(sealed, at.line).await?, others) {
+            (Opened::Whole(reader), _) => return Ok(Some((reader, standing))),
+            (Opened::Altered, _) => {
+                (What::Altered, "the segment's bytes are not those that its leaf names".to_owned())
+            }
+            (Opened::Missing, None) => {
+                (What::Missing, "the segment is not in this gateway's folder".to_owned())
+            }
+            (Opened::Missing, Some(node)) => {
+                (What::Elsewhere, format!("the gateway {node} has this segment, and tells its lines"))
+            }
         };
         self.at = at.next_entry();
         // Another gateway tells its own.
-        if !(what == What::Missing && self.part == Part::OwnLines) {
-            tracing::error!(index = at.index, what = what.as_str(), "{note}");
-            let standing = Standing { line: Some(at.line), ..standing };
-            let event = self.bare(what, standing, note);
-            told.push(Told { event, next: self.at });
+        if what == What::Elsewhere && self.part == Part::OwnLines {
+            return Ok(None);
         }
+        if what.is_alarm() {
+            tracing::error!(index = at.index, what = what.as_str(), "{note}");
+        }
+        let standing = Standing { line: Some(at.line), ..standing };
+        let event = self.bare(what, standing, &note);
+        told.push(Told { event, next: self.at });
         Ok(None)
     }
 

@@ -106,10 +106,15 @@ pub fn row(event: &TrailEvent) -> Result<Vec<u8>, EvidenceError> {
     line(&cells.map(|cell| defused(&cell)))
 }
 
-/// A cell that no spreadsheet takes for a formula. Tab and carriage return lead one in too.
+/// A cell that no spreadsheet takes for a formula. Tab, carriage return and line feed lead one in too, and so do the wide
+/// forms of the signs; blanks and what does not show before a sign are skipped by some.
 #[must_use]
 pub fn defused(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+    const SIGNS: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    let blank =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}');
+    let leads = cell.starts_with(['\t', '\r', '\n']) || cell.trim_start_matches(blank).starts_with(SIGNS);
+    if leads { format!("'{cell}") } else { cell.to_owned() }
 }
 
 fn line<T: AsRef<[u8]>>(cells: &[T]) -> Result<Vec<u8>, EvidenceError> {

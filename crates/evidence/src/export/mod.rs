@@ -39,12 +39,12 @@ impl Shape {
         }
     }
 
-    /// The event in this shape, on one line.
+    /// The event in this shape, on one line, whatever a reader takes for a line's end.
     ///
     /// # Errors
     /// As [`Shape::value`].
     pub fn text(self, event: &TrailEvent, ocsf: &Ocsf) -> Result<String, EvidenceError> {
-        Ok(self.value(event, ocsf)?.to_string())
+        Ok(one_line(self.value(event, ocsf)?.to_string()))
     }
 }
 
@@ -105,6 +105,15 @@ impl Format {
         }
         Ok(())
     }
+}
+
+/// JSON without Unicode's own line ends, which JSON lets stand and many readers of lines split at.
+fn one_line(json: String) -> String {
+    const ENDS: [(char, &str); 3] = [('\u{85}', "\\u0085"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
+    if !json.contains(ENDS.map(|(end, _)| end)) {
+        return json;
+    }
+    ENDS.iter().fold(json, |json, (end, escape)| json.replace(*end, escape))
 }
 
 /// The event as it is.

@@ -4,6 +4,7 @@
 //! `record_integrity` and `ai_agent` come with OCSF 1.9; until it is released they stand under `unmapped`.
 
 use domain::entry::Kind;
+use domain::later::Finding;
 use domain::outcome::Ending;
 use domain::verb::VerbGroup;
 use serde::Deserialize;
@@ -139,6 +140,7 @@ fn class(what: What) -> Class {
             | Kind::Answer
             | Kind::Reevaluation
             | Kind::End
+            | Kind::LaterReview
             | Kind::Directory
             | Kind::Refusal
             | Kind::Reveal
@@ -154,7 +156,7 @@ fn class(what: What) -> Class {
         },
         What::Outcome | What::Report => API_ACTIVITY,
         What::Permit | What::Denial => ENTITY_MANAGEMENT,
-        What::Pruned | What::Unreadable | What::Altered | What::Missing => BASE_EVENT,
+        What::Pruned | What::Unreadable | What::Altered | What::Missing | What::Elsewhere => BASE_EVENT,
     }
 }
 
@@ -182,14 +184,14 @@ fn activity(event: &TrailEvent, class: Class) -> Activity {
     }
 }
 
-/// Informational, unless something destructive ran, was refused, or evidence was lost.
+/// Informational, unless something destructive ran, was refused, or evidence was lost, or glass was broken in vain.
 fn severity(event: &TrailEvent) -> (u32, &'static str) {
     if event.kind.is_alarm() {
         return (5, "Critical");
     }
     let grave = matches!(event.group, Some(VerbGroup::Destroy | VerbGroup::Admin | VerbGroup::Export));
     let kind = event.kind;
-    if kind == What::Entry(Kind::Refusal) {
+    if kind == What::Entry(Kind::Refusal) || event.verdict == Some(Finding::NotJustified.as_str()) {
         (4, "High")
     } else if matches!(kind, What::Entry(Kind::Erasure | Kind::Rotation | Kind::Pruning))
         || (grave && matches!(kind, What::Entry(Kind::Execution | Kind::Outcome | Kind::Request)))

@@ -16,7 +16,7 @@ use crate::EvidenceError;
 use crate::event::walk::Part;
 use crate::event::{Place, Walk};
 use crate::export::Shape;
-use crate::limits::{DELIVERY_PATIENCE, LOOK_EVERY, PAGE};
+use crate::limits::{DELIVERY_PATIENCE, LEASE_RENEWED_EVERY, LOOK_EVERY, PAGE};
 
 /// The parts of the trail that this gateway tells: all of it where it is alone.
 #[must_use]
@@ -118,11 +118,12 @@ impl Courier {
                 self.note(|status| status.next = from.to_string());
                 round.kept = from.index;
                 let (store, folder) = (Arc::clone(&self.source.store), self.source.activity.clone());
-                round.walk.insert(Walk::from(store, folder, from, self.part))
+                let walk = Walk::from(store, folder, from, self.part).at_node(self.source.node.clone());
+                round.walk.insert(walk)
             }
         };
         let appetite = self.sink.appetite();
-        if round.waiting.len() < appetite.events && round.bytes < appetite.bytes {
+        if round.again == 0 && round.waiting.len() < appetite.events && round.bytes < appetite.bytes {
             let room = appetite.events.saturating_sub(round.waiting.len()).min(PAGE);
             let page = walk.next(room, None).await?;
             let more = page.len() == room;
@@ -143,7 +144,7 @@ impl Courier {
             // Behind what there is: the place of a part that tells nothing of it moves too.
             let at = walk.place();
             if at.index >= round.kept.saturating_add(PAGE as u64) {
-                cursor::save(&*self.source.store, &self.key, at).await?;
+                cursor::advance(&*self.source.store, &self.key, at).await?;
                 round.kept = at.index;
             }
             self.note(|status| {
@@ -153,13 +154,18 @@ impl Courier {
             return Ok(Turn::Idle);
         }
         let batch = round.waiting.make_contiguous();
-        let count = fitting(batch, appetite.bytes);
-        let batch = batch.get(..count).unwrap_or_default();
+        // What failed is tried again as it was: a receiver that took it and could not say so has the same object once.
+        let count = if round.again > 0 { round.again } else { fitting(batch, appetite.bytes) };
+        let batch = batch.get(..count.min(batch.len())).unwrap_or_default();
+        let tried = batch.len();
         let now = self.source.store.now();
-        let delivered = tokio::time::timeout(DELIVERY_PATIENCE, self.sink.deliver(batch, now)).await;
+        let delivery = tokio::time::timeout(DELIVERY_PATIENCE, self.sink.deliver(batch, now));
+        let delivered =
+            holding(self.lease.as_mut(), &*self.source.store, LEASE_RENEWED_EVERY, delivery).await;
         let Delivered { count, failure } = delivered.unwrap_or_else(|_| {
             Delivered::partly(0, Failure::new("the receiver did not take the events in time"))
         });
+        round.again = if failure.is_some() { tried.saturating_sub(count) } else { 0 };
         if count > 0 {
             self.moved(round, count).await?;
         }
@@ -176,7 +182,11 @@ impl Courier {
         round.bytes = round.waiting.iter().map(|parcel| parcel.text.len()).sum();
         round.since = round.since.filter(|_| !round.waiting.is_empty());
         let (next, log) = (last.told.next, last.told.event.log);
-        cursor::save(&*self.source.store, &self.key, next).await?;
+        match self.lease {
+            // Whoever took the lease meanwhile may be further on.
+            Some(_) => cursor::advance(&*self.source.store, &self.key, next).await?,
+            None => cursor::save(&*self.source.store, &self.key, next).await?,
+        }
         round.kept = next.index;
         let (sent, now) = (taken.len() as u64, self.source.store.now());
         metrics::counter!("countersign_sink_events_total", "sink" => self.name.clone()).increment(sent);
@@ -232,6 +242,28 @@ impl std::fmt::Debug for Courier {
     }
 }
 
+/// Does what can take longer than the lease is for, and renews it meanwhile: another gateway that took over in the middle
+/// would send everything a second time. A lease that is lost all the same ends nothing: what was sent was sent.
+pub(crate) async fn holding<T>(
+    lease: Option<&mut Lease>,
+    store: &dyn store::Store,
+    every: Duration,
+    work: impl Future<Output = T>,
+) -> T {
+    let Some(lease) = lease else { return work.await };
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(every) => {
+                if let Err(error) = lease.holds(store, store.now()).await {
+                    tracing::warn!(%error, "the right to feed a sink was not renewed");
+                }
+            }
+        }
+    }
+}
+
 /// What is gathered and not delivered yet.
 #[derive(Default)]
 struct Round {
@@ -242,6 +274,8 @@ struct Round {
     since: Option<Instant>,
     /// The index of the place that was kept last.
     kept: u64,
+    /// How many of the first are to be tried again as they are.
+    again: usize,
 }
 
 enum Turn {

@@ -28,6 +28,17 @@ pub async fn load(store: &dyn Store, key: &str) -> Result<Option<Place>, Evidenc
     Ok(Some(place))
 }
 
+/// Keeps a place, unless one further on is kept already: a gateway that was slow must not send others back.
+///
+/// # Errors
+/// Store failures.
+pub async fn advance(store: &dyn Store, key: &str, place: Place) -> Result<(), EvidenceError> {
+    match load(store, key).await? {
+        Some(kept) if kept >= place => Ok(()),
+        Some(_) | None => save(store, key, place).await,
+    }
+}
+
 /// Keeps a place: everything before it was delivered.
 ///
 /// # Errors

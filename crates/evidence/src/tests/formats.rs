@@ -67,6 +67,40 @@ fn no_cell_is_taken_for_a_formula() {
 }
 
 #[test]
+fn what_leads_a_formula_in_is_found_behind_blanks_and_in_wide_letters() {
+    for cell in [
+        " =1+1",
+        "\n=1+1",
+        "\u{ff1d}1+1",
+        "\u{feff}@sum",
+        "\t\u{ff0d}1",
+        "\u{a0}+1",
+        "\0=1",
+        "-1",
+        "\u{200b}=1",
+    ] {
+        assert_eq!(defused(cell), format!("'{cell}"), "{cell:?}");
+    }
+    for cell in ["a=1", "1+1", "queues/-x", "'=1", "", " a"] {
+        assert_eq!(defused(cell), cell);
+    }
+}
+
+/// Python's `splitlines`, and some log shippers, take these for a line's end.
+#[test]
+fn an_event_is_one_line_whatever_stands_in_it() {
+    let mut event = event("queues/\u{2028}{\"forged\":1}\u{2029}\u{85}x\u{b}y");
+    event.reason = Some(Untrusted::new("a\u{2028}b\nc"));
+    for shape in [Shape::Json, Shape::Ocsf, Shape::CloudEvents] {
+        let text = shape.text(&event, &Ocsf::default()).unwrap();
+        assert!(!text.contains(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}']), "{text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value, shape.value(&event, &Ocsf::default()).unwrap(), "and it is the same event");
+    }
+    assert!(!event.sentence().contains(['\n', '\t']), "{}", event.sentence());
+}
+
+#[test]
 fn formats_have_their_names_and_no_other() {
     for format in crate::export::FORMATS {
         assert!(Format::named(format.name).is_ok());

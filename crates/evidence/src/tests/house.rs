@@ -15,7 +15,7 @@ use domain::id::{ActionId, AgentId, Origin, PersonId};
 use domain::principal::Chain;
 use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
 use domain::time::{Span, Timestamp};
-use gateway::activity::Activity;
+use gateway::activity::SealedSegment;
 use serde_json::{Value, json};
 use store::Store;
 use store::clock::ManualClock;
@@ -140,7 +140,6 @@ pub(super) fn finished(n: u128) -> Value {
 pub(super) struct House {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<ManualClock>,
-    activity: Activity,
     dir: TempDir,
 }
 
@@ -157,8 +156,8 @@ impl House {
             clock: Arc::clone(&clock) as _,
         })
         .unwrap();
-        let activity = Activity::open(&dir.path().join("activity")).unwrap();
-        Self { store: Arc::new(store), clock, activity, dir }
+        std::fs::create_dir(dir.path().join("activity")).unwrap();
+        Self { store: Arc::new(store), clock, dir }
     }
 
     pub(super) fn folder(&self) -> PathBuf {
@@ -177,14 +176,26 @@ impl House {
 
     /// A segment of these lines, with its entry; the file's path.
     pub(super) async fn segment(&self, lines: &[Value]) -> PathBuf {
+        self.segment_of(lines, None).await
+    }
+
+    /// As [`House::segment`], of the gateway of a name.
+    pub(super) async fn segment_of(&self, lines: &[Value], node: Option<&str>) -> PathBuf {
         let now = self.store.now();
-        for line in lines {
-            assert!(self.activity.append(now, line).unwrap().is_none());
-        }
-        let sealed = self.activity.seal(now, true).unwrap().unwrap();
+        let file = format!("{:020}-{:06}.jsonl", now.micros(), self.store.head().await.unwrap().size);
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let closed = self.folder().join(&file);
+        std::fs::write(&closed, &text).unwrap();
+        let sealed = SealedSegment {
+            file,
+            records: lines.len() as u64,
+            digest: Digest::of(Purpose::Segment, text.as_bytes()),
+            first: now,
+            last: now,
+            recovered: false,
+            node: node.map(str::to_owned),
+        };
         self.store.record(sealed.entry().unwrap()).await.unwrap();
-        let closed = self.folder().join(&sealed.file);
-        std::fs::rename(closed.with_extension("open"), &closed).unwrap();
         closed
     }
 

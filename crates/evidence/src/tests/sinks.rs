@@ -13,7 +13,7 @@ use crate::event::walk::Part;
 use crate::export::Ocsf;
 use crate::limits::{LEASE_SECONDS, PAUSE_LONGEST};
 use crate::sink::config::{SecretRef, check_all};
-use crate::sink::courier::Courier;
+use crate::sink::courier::{Courier, holding};
 use crate::sink::lease::Lease;
 use crate::sink::pause::pause;
 use crate::sink::{Appetite, Delivered, Failure, Parcel, Sink, SinkConfig, Sinks, Source, cursor};
@@ -176,6 +176,43 @@ async fn files_turn_at_their_size_and_a_torn_line_is_written_anew() {
     house.gap("one more").await;
     run("10").await;
     assert_eq!(ids(&folder).1.len(), all.len() + 1);
+}
+
+/// A gateway that was slow to deliver, and lost its lease meanwhile, must not send the next one back.
+#[tokio::test]
+async fn a_place_never_goes_back_by_a_late_note() {
+    let house = House::new();
+    let (key, store) = (cursor::key("siem", None), &*house.store);
+    let place = |index, line| Place { index, line };
+    for (noted, kept) in [
+        (place(5, 0), place(5, 0)),
+        (place(9, 3), place(9, 3)),
+        (place(7, 0), place(9, 3)),
+        (place(9, 2), place(9, 3)),
+        (place(9, 4), place(9, 4)),
+    ] {
+        cursor::advance(store, &key, noted).await.unwrap();
+        assert_eq!(cursor::load(store, &key).await.unwrap(), Some(kept));
+    }
+}
+
+/// A delivery that takes many times as long as a lease is for.
+#[tokio::test]
+async fn whoever_delivers_keeps_the_lease_however_long_it_takes() {
+    let house = House::new();
+    let store = &*house.store;
+    let (mut one, mut other) = (Lease::new("siem"), Lease::new("siem"));
+    assert!(one.holds(store, store.now()).await.unwrap());
+    let terms = 5;
+    let delivery = async {
+        for second in 1..LEASE_SECONDS * terms {
+            house.clock.set(Timestamp::from_micros(START + second * 1_000_000));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(!other.holds(store, store.now()).await.unwrap(), "{second}");
+        }
+    };
+    holding(Some(&mut one), store, Duration::from_millis(10), delivery).await;
+    assert!(one.holds(store, store.now()).await.unwrap());
 }
 
 #[tokio::test]

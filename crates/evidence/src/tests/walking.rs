@@ -1,8 +1,13 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use domain::directory::{Change, DirectoryEvent};
 use domain::outcome::Witnessed;
 use serde_json::json;
 
 use super::house::{House, finished, id, permit};
-use crate::event::{Place, TrailEvent, event_id};
+use crate::event::walk::Part;
+use crate::event::{Place, TrailEvent, Walk, event_id};
 
 fn kinds(events: &[TrailEvent]) -> Vec<&str> {
     events.iter().map(|event| event.kind.as_str()).collect()
@@ -107,6 +112,84 @@ async fn a_secret_in_an_agents_words_is_masked_on_its_way_out() {
     let reason = event.reason.unwrap().untrusted;
     assert!(reason.starts_with("use the ") && !reason.contains("AKIAIOSFODNN7"), "{reason}");
     assert!(!event.resource.as_deref().unwrap().contains("ada@corp"), "{:?}", event.resource);
+}
+
+/// What a route says of its own counts wherever its words go, and what it says holds for reports, which are no route's.
+#[tokio::test]
+async fn a_routes_own_rules_mask_what_leaves() {
+    let house = House::new();
+    let document =
+        json!({ "mask": { "patterns": [{ "name": "case", "regex": "CASE-[0-9]+" }] } }).to_string();
+    let event = DirectoryEvent::RouteSet { name: "broker".parse().unwrap(), document };
+    let change = Change { event, by: None, approval: None };
+    house.store.change(house.store.directory().version(), vec![change]).await.unwrap();
+    let (mut ours, mut theirs) = (permit(20), permit(21));
+    for line in [&mut ours, &mut theirs] {
+        line["reason"] = "for CASE-4711".into();
+        line["resource"]["name"] = "queues/CASE-4711".into();
+    }
+    theirs["target"]["name"] = "other".into();
+    let mut report = permit(22);
+    report["effect"] = "reported".into();
+    report["event"] = json!({ "form": "otlp", "kind": "log", "source": "CASE-4712", "event": null, "subject": null,
+        "occurred": null, "severity": null, "trace": null, "attributes": { "case": "CASE-4713" },
+        "data": { "text": "see CASE-4714" } });
+    house.segment(&[ours, theirs, report]).await;
+    let events = house.all(Place::default(), 100).await;
+    let text = |at: usize| serde_json::to_string(&events[events.len() - 3 + at]).unwrap();
+    assert!(!text(0).contains("CASE-4711") && text(0).contains("queues/"), "{}", text(0));
+    assert!(text(1).contains("CASE-4711"), "another route's words are not its");
+    assert!(!text(2).contains("CASE-47"), "{}", text(2));
+    assert!(text(2).contains("see [masked"), "{}", text(2));
+}
+
+/// Of several gateways over one store, each tells its own lines, and nobody takes another's for lost.
+#[tokio::test]
+async fn a_segment_of_another_gateway_is_no_alarm_and_one_of_ours_that_is_gone_is() {
+    let house = House::new();
+    let theirs = house.segment_of(&[permit(20)], Some("theirs")).await;
+    let ours = house.segment_of(&[permit(21)], Some("ours")).await;
+    std::fs::remove_file(theirs).unwrap();
+    let told = async |part| {
+        let walk = Walk::from(Arc::clone(&house.store), house.folder(), Place::default(), part);
+        let told = walk.at_node(Some("ours".to_owned())).next(100, None).await.unwrap();
+        told.into_iter().map(|told| told.event).collect::<Vec<_>>()
+    };
+    let all = told(Part::All).await;
+    assert_eq!(kinds(&all), ["genesis", "activity", "activity.elsewhere", "activity", "activity.permit"]);
+    assert!(!all[2].kind.is_alarm() && all[2].note.as_deref().unwrap().contains("theirs"));
+    assert_eq!(kinds(&told(Part::OwnLines).await), ["activity.permit"]);
+    std::fs::remove_file(ours).unwrap();
+    let lines = told(Part::OwnLines).await;
+    assert_eq!(kinds(&lines), ["activity.missing"], "a sink of several gateways hears of it too");
+    assert!(lines[0].kind.is_alarm());
+}
+
+/// The gateway renames a segment when its leaf is recorded, whoever reads just then.
+#[tokio::test]
+async fn a_segment_that_is_renamed_while_it_is_read_is_not_missing() {
+    let house = House::new();
+    let closed = house.segment(&[permit(20)]).await;
+    let open = closed.with_extension("open");
+    let stop = Arc::new(AtomicBool::new(false));
+    let renaming = std::thread::spawn({
+        let (closed, stop) = (closed.clone(), Arc::clone(&stop));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                // Its way is one way only: it begins as the one and ends as the other.
+                std::fs::copy(&closed, &open).unwrap();
+                std::fs::remove_file(&closed).unwrap();
+                std::fs::rename(&open, &closed).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(3));
+            }
+        }
+    });
+    for _ in 0..500 {
+        let told = kinds(&house.all(Place::entry(1), 10).await).join(" ");
+        assert!(told == "activity activity.permit", "{told}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    renaming.join().unwrap();
 }
 
 #[tokio::test]

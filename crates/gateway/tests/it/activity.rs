@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use domain::digest::{Digest, Purpose};
-use domain::entry::Kind;
+use domain::entry::{Draft, Kind};
+use domain::time::Timestamp;
+use gateway::GatewayError;
+use gateway::store::{Leaves, Pruning};
 use serde_json::Value;
 
 use crate::house::{Call, House, PATIENCE, PERMIT, eventually};
@@ -141,6 +145,38 @@ async fn a_segment_whose_leaf_was_not_recorded_gets_it_later() {
     assert!(check(&house).await >= 1);
 }
 
+/// The log is slow: segments wait for it, up to a limit; then whoever asks waits too, and is refused in the end.
+#[tokio::test]
+async fn too_many_segments_behind_the_log_hold_up_what_comes_next() {
+    let mut house = House::usual(PERMIT).await;
+    house.between.stall(true);
+    let mut permitted = 0;
+    loop {
+        let call = Call::get(&format!("queue-{permitted}"));
+        let asking = house.permitted(&call);
+        // Longer than a permit takes anywhere, and shorter than the gateway's own patience.
+        if tokio::time::timeout(std::time::Duration::from_secs(3), asking).await.is_err() {
+            break;
+        }
+        permitted += 1;
+        // The next line finds the segment's time over, unless the sweep was there first.
+        house.later(61);
+        assert!(permitted <= 2 * gateway::limits::SEGMENTS_BEHIND, "nothing holds it up");
+    }
+    assert!(permitted >= gateway::limits::SEGMENTS_BEHIND);
+    let caller = house.caller("bot").await;
+    match house.decide(&caller, &Call::get("orders")).await {
+        Err(GatewayError::Unavailable(why)) => assert!(why.contains("4 segments wait"), "{why}"),
+        other => panic!("not refused: {other:?}"),
+    }
+    let late = Call::get("late");
+    tokio::join!(house.permitted(&late), async { house.between.stall(false) });
+    house.gateway.stop(PATIENCE).await;
+    house.fall_still();
+    house.reopen().unwrap();
+    assert_eq!(check(&house).await, permitted + 1);
+}
+
 /// The same where it was killed before the log came back.
 #[tokio::test]
 async fn a_segment_whose_leaf_was_not_recorded_before_a_kill_gets_it_after() {
@@ -151,4 +187,83 @@ async fn a_segment_whose_leaf_was_not_recorded_before_a_kill_gets_it_after() {
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     house.restart().await;
     assert_eq!(check(&house).await, 1);
+}
+
+/// Whoever follows the trail live is not kept waiting for a minute.
+#[tokio::test]
+async fn a_segment_is_sealed_soon_while_somebody_follows_or_is_sent() {
+    let house = House::usual(PERMIT).await;
+    let permits = async |seconds: u64| {
+        house.permitted(&Call::get("first")).await;
+        house.later(seconds);
+        house.permitted(&Call::get("second")).await;
+    };
+    permits(30).await;
+    assert!(sealed(&house).await.is_empty(), "nobody waits for it");
+    let following = house.gateway.follow_activity();
+    permits(3).await;
+    eventually("sealed", async || sealed(&house).await.len() == 1).await;
+    drop(following);
+    permits(3).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(sealed(&house).await.len(), 1, "nobody follows any more");
+    house.gateway.send_activity();
+    permits(11).await;
+    eventually("sealed", async || sealed(&house).await.len() >= 2).await;
+}
+
+/// With the values of its leaf, a segment goes too; the leaf stays, and the log says what was pruned.
+#[tokio::test]
+async fn segments_go_with_their_pruned_leaves_and_no_sooner() {
+    let house = House::usual(PERMIT).await;
+    let one = async || {
+        house.permitted(&Call::get("orders")).await;
+        house.later(61);
+        house.permitted(&Call::get("orders")).await;
+    };
+    let fill = async || {
+        let note = |n: usize| Draft {
+            kind: Kind::Gap,
+            subject: None,
+            fields: vec![("reason".to_owned(), n.to_string().into_bytes())],
+        };
+        let records = (0..300).map(|n| {
+            let (store, note) = (Arc::clone(house.gateway.store()), note(n));
+            tokio::spawn(async move { store.record(note).await.unwrap() })
+        });
+        for record in records.collect::<Vec<_>>() {
+            record.await.unwrap();
+        }
+    };
+    let files = || std::fs::read_dir(house.activity_folder()).unwrap().count();
+    one().await;
+    eventually("sealed", async || sealed(&house).await.len() == 1).await;
+    house.later(2 * 3_600);
+    fill().await;
+    house.later(86_400);
+    one().await;
+    eventually("sealed", async || sealed(&house).await.len() == 2).await;
+    fill().await;
+    assert_eq!(house.gateway.drop_pruned_activity().await.unwrap(), 0, "nothing was pruned");
+    let before = Timestamp::from_micros(house.store().now().micros() - 3_600 * 1_000_000);
+    let pruning =
+        Pruning { before, leaves: Leaves::Keep, by: "the test".to_owned(), policy: "a day".to_owned() };
+    assert!(house.store().prune(pruning).await.unwrap().is_some());
+    eventually("dropped", async || house.gateway.drop_pruned_activity().await.unwrap() == 0 && files() == 1)
+        .await;
+    let leaves = house.leaves().await;
+    assert_eq!(leaves.iter().filter(|leaf| leaf.kind == Kind::Activity).count(), 2, "leaves stay");
+    assert!(leaves.iter().any(|leaf| leaf.kind == Kind::Pruning));
+}
+
+/// Segments are not sealed as values of the store are: what agents write freely stands in them masked.
+#[tokio::test]
+async fn what_agents_write_freely_stands_in_segments_masked() {
+    let house = House::usual(PERMIT).await;
+    let mut call = Call::get("orders");
+    call.reason = Some("with AKIAIOSFODNN7EXAMPLE for ann@example.org".to_owned());
+    house.permitted(&call).await;
+    let line = std::fs::read_to_string(open_segment(&house)).unwrap();
+    assert!(line.contains("with [masked: API key] for [masked: e-mail]"), "{line}");
+    assert!(!line.contains("AKIA") && !line.contains("ann@"), "{line}");
 }

@@ -7,7 +7,7 @@ use gateway::GatewayError;
 use gateway::decide::Decided;
 
 use crate::house::{Call, House, PERMIT, altered, forbidden, held_by, refusal};
-use crate::passkey::SoftPasskey;
+use crate::passkey::{Enrolled as _, SoftPasskey};
 
 /// **Authority**, "Reviewer is requester, owner or controls the agent": the sponsor, who is a `dba` herself.
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn whoever_is_not_concerned_sees_nothing() {
 }
 
 /// A house in which `dba:2` holds, and one of `dev` (Fay) or `ops` (Eve) may break its glass.
-async fn glazed(group: &str) -> House {
+pub(crate) async fn glazed(group: &str) -> House {
     let rule = format!(
         "{PERMIT} @id(\"deletes\") @hold(\"dba:2\") @break_glass(\"{group}\") \
          forbid (principal, action in Action::\"destroy\", resource);"
@@ -250,7 +250,7 @@ async fn glazed(group: &str) -> House {
     House::usual(&rule).await
 }
 
-async fn breaks_glass(
+pub(crate) async fn breaks_glass(
     house: &House,
     name: &str,
     id: domain::id::ActionId,

@@ -29,6 +29,8 @@ type Deed = Box<dyn FnOnce(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + 
 pub(crate) struct Between {
     pub(crate) inner: Arc<dyn Store>,
     failing: AtomicBool,
+    /// Whoever records an entry waits while it is closed.
+    gate: tokio::sync::watch::Sender<bool>,
     looks: AtomicUsize,
     at_look: Mutex<Option<(usize, Deed)>>,
     wakes: Mutex<Option<broadcast::Sender<Wake>>>,
@@ -39,6 +41,7 @@ impl Between {
         Self {
             inner,
             failing: AtomicBool::new(false),
+            gate: tokio::sync::watch::Sender::new(true),
             looks: AtomicUsize::new(0),
             at_look: Mutex::default(),
             wakes: Mutex::default(),
@@ -48,6 +51,11 @@ impl Between {
     /// From now on nothing can be written (or everything can again).
     pub(crate) fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// From now on an entry that is to be recorded waits (or no longer).
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.gate.send_replace(!stalled);
     }
 
     /// When the gateway reads an approval for the `n`th time from now, this happens first.
@@ -142,6 +150,10 @@ impl Approvals for Between {
         self.inner.lapsed(limit).await
     }
 
+    async fn awaiting_later_review(&self) -> Result<u64, StoreError> {
+        self.inner.awaiting_later_review().await
+    }
+
     async fn prior(&self, caller: Principal, shape: &str) -> Result<Prior, StoreError> {
         self.inner.prior(caller, shape).await
     }
@@ -179,6 +191,7 @@ impl Ledger for Between {
 
     async fn record(&self, draft: Draft) -> Result<Recorded<()>, StoreError> {
         self.writable()?;
+        let _ = self.gate.subscribe().wait_for(|open| *open).await;
         self.inner.record(draft).await
     }
 
@@ -210,6 +223,10 @@ impl Ledger for Between {
     async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError> {
         self.writable()?;
         self.inner.prune(pruning).await
+    }
+
+    async fn pruned_below(&self) -> Result<u64, StoreError> {
+        self.inner.pruned_below().await
     }
 
     async fn rotate(&self, to: Box<dyn audit::NoteSigner>, reason: &str) -> Result<Recorded<()>, StoreError> {

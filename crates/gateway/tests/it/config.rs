@@ -171,7 +171,7 @@ async fn a_change_asks_for_a_fresh_passkey() {
 #[tokio::test]
 async fn nobody_enrols_a_key_for_somebody_by_proposing_it() {
     let house = House::usual(PERMIT).await;
-    let key = crate::passkey::SoftPasskey::new(99).enrolled();
+    let key = crate::passkey::Enrolled::enrolled(&crate::passkey::SoftPasskey::new(99));
     let event = DirectoryEvent::KeyEnrolled { person: house.person("bob"), key };
     forbidden(house.gateway.propose(&house.human("ada").await, event).await);
 }

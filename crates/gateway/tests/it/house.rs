@@ -35,7 +35,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::between::Between;
-use crate::passkey::SoftPasskey;
+use crate::passkey::{Enrolled as _, SoftPasskey};
 use crate::runner::CountingRunner;
 use crate::ssh::SecurityKey;
 
@@ -256,6 +256,13 @@ impl House {
         self.person(name)
     }
 
+    /// Somebody comes whom the only administrator brings, and into groups for which nobody has to sign yet.
+    pub(crate) async fn brought(&mut self, by: &str, name: &str, groups: &[&str]) -> PersonId {
+        let events = self.arrival(name, groups);
+        self.change_by(Some(self.principal(by)), events).await;
+        self.person(name)
+    }
+
     fn arrival(&mut self, name: &str, groups: &[&str]) -> Vec<DirectoryEvent> {
         let id = self.gateway.new_id(PersonId::new).unwrap();
         self.call(name, Principal::Person(id));
@@ -304,7 +311,11 @@ impl House {
     }
 
     async fn change_all(&self, events: Vec<DirectoryEvent>) {
-        let changes = events.into_iter().map(|event| Change { event, by: None, approval: None }).collect();
+        self.change_by(None, events).await;
+    }
+
+    async fn change_by(&self, by: Option<Principal>, events: Vec<DirectoryEvent>) {
+        let changes = events.into_iter().map(|event| Change { event, by, approval: None }).collect();
         self.store().change(self.store().directory().version(), changes).await.unwrap();
     }
 
@@ -333,7 +344,7 @@ impl House {
         self.change(self.joining(name, group)).await;
     }
 
-    fn joining(&self, name: &str, group: &str) -> DirectoryEvent {
+    pub(crate) fn joining(&self, name: &str, group: &str) -> DirectoryEvent {
         DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: self.person(name) }
     }
 

@@ -10,7 +10,7 @@ use gateway::change::Proposed;
 use gateway::people::{Enrolment, HeldKey};
 
 use crate::house::{Call, House, PERMIT, PUBLIC_URL, forbidden, held_by};
-use crate::passkey::SoftPasskey;
+use crate::passkey::{Enrolled as _, SoftPasskey};
 use crate::ssh::SecurityKey;
 
 const ALONE: &[(&str, &[&str])] = &[("ada", &["admins"])];

@@ -16,6 +16,7 @@ mod statement;
 mod card;
 mod masked;
 mod authority;
+mod later;
 mod races;
 mod edits;
 mod solo;

@@ -1,6 +1,7 @@
 //! **Reviewer**: secrets and personal data are masked on the card; the digest covers the real bytes; who has the right
 //! opens a field, and that is on record first.
 
+use domain::approval::Approval;
 use domain::directory::DirectoryEvent;
 use domain::entry::Kind;
 use domain::id::ActionId;
@@ -8,6 +9,7 @@ use domain::statement::Verdict;
 use domain::text::Piece;
 use gateway::GatewayError;
 use gateway::card::{Card, Shown};
+use gateway::limits::LISTED_SCAN_BYTES;
 use gateway::reveal::Viewer;
 
 use crate::house::{Call, House, forbidden, held_by, read};
@@ -162,6 +164,47 @@ async fn a_route_s_rules_mask_and_let_stand() {
     let card = card_of(&house, "bob", held.id).await;
     assert_eq!(body(&card), r#"{"card":"4111 1111 1111 1111","note":"[masked: by rule]"}"#);
     assert_eq!(card.masked[0].classes, ["rule"]);
+}
+
+/// What people write beside an action is masked as the action is, by the route's rules too; what they signed stays whole.
+#[tokio::test]
+async fn notes_and_reasons_are_masked_where_they_are_shown() {
+    let house = House::usual(&held_by("dba:1")).await;
+    route(&house, r#"{"patterns":[{"name":"case","regex":"CASE-\\d+"}]}"#).await;
+    let held = house.held(&call()).await;
+    let note = "no: AKIAIOSFODNN7EXAMPLE of CASE-4711; ask ann@example.org";
+    let denied = house.deny("bob", held.id, note).await.unwrap();
+    let shown = house.gateway.shown_words(&denied, note);
+    for secret in ["AKIA", "4711", "ann@"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let Approval::Denied(why) = &denied.approval else { panic!("denied") };
+    let told = house.gateway.why_denied(&denied, &why.by);
+    assert!(!told.contains("AKIA") && !told.contains("4711"), "{told}");
+    assert!(told.contains("ask ann@example.org"), "its caller reads whom to turn to: {told}");
+    let said = &denied.approval.case().reviews[0].statement.note;
+    assert_eq!(said.as_deref(), Some(note), "what was signed is whole");
+}
+
+#[tokio::test]
+async fn a_list_says_may_approve_only_to_those_who_may_open_what_is_masked() {
+    let house = House::usual(&held_by("dba:1")).await;
+    route(&house, r#"{"reveal":"ops"}"#).await;
+    let held = house.held(&call()).await;
+    let listed = async |id, name: &str| {
+        let summary = house.summary(id).await;
+        house.gateway.may_approve_listed(&summary, house.person(name)).await.unwrap()
+    };
+    assert!(!listed(held.id, "bob").await, "he is asked, and may not open the card's number");
+    assert!(listed(held.id, "eve").await);
+    assert!(!listed(held.id, "fay").await);
+    let plain = house.held(&Call::delete("plain").though_gone()).await;
+    assert!(listed(plain.id, "bob").await, "nothing is masked there");
+    let large = Call::delete("large").though_gone().with("http.body", "x".repeat(LISTED_SCAN_BYTES + 1));
+    let large = house.held(&large).await;
+    assert!(!listed(large.id, "bob").await, "too large to be looked through for a list");
+    route(&house, r#"{"nmaes":[]}"#).await;
+    assert!(!listed(plain.id, "bob").await, "rules that cannot be read");
 }
 
 #[tokio::test]

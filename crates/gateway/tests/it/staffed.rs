@@ -1,6 +1,8 @@
 //! A house whose keys came as keys come: Ada's at the beginning, any other by invitation and under her signature. Only
 //! what such a house logs is valid before an offline verifier; [`House::usual`] puts its people there past all review.
 
+use gateway::change::Proposed;
+
 use crate::house::{House, USUAL_AGENTS, USUAL_PEOPLE};
 use crate::keys::invited;
 use crate::ssh::SecurityKey;
@@ -14,7 +16,7 @@ impl House {
         let (admins, others): (Vec<_>, Vec<_>) =
             others.iter().partition(|(_, groups)| groups.contains(&"admins"));
         for (name, groups) in others.into_iter().chain(admins) {
-            let person = house.arrives(name, groups).await;
+            let person = house.brought(first.0, name, groups).await;
             let held = invited(&house, person, &house.passkey(name)).await.held;
             house.approve(first.0, held.id).await.unwrap();
             house.until(held.id, "finished").await;
@@ -24,6 +26,15 @@ impl House {
             house.change(event).await;
         }
         house
+    }
+
+    /// Somebody comes into a group: Ada proposes it, and Dan signs for it.
+    pub(crate) async fn rejoins(&self, name: &str, group: &str) {
+        let ada = self.human("ada").await;
+        let proposed = self.gateway.propose(&ada, self.joining(name, group)).await.unwrap();
+        let Proposed::Held(held) = proposed else { panic!("not held") };
+        self.approve("dan", held.id).await.unwrap();
+        self.until(held.id, "finished").await;
     }
 
     /// Somebody enrols an SSH key at their terminal, and Ada signs for it.

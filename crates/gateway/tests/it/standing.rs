@@ -61,7 +61,7 @@ async fn a_caller_who_waits_gets_the_answer_of_the_second_reviewer() {
     house.approve("cyd", id).await.unwrap();
     assert_eq!(house.state(id).await, "pending", "one of two");
     // He comes back, and may say it again: it counts once.
-    house.join("bob", "dba").await;
+    house.rejoins("bob", "dba").await;
     house.approve("bob", id).await.unwrap();
     house.until(id, "finished").await;
     assert_eq!(house.runner.runs_of(id), 1);

@@ -2,6 +2,7 @@
 //! and an identical call finds the same approval.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::outcome::Ending;
 use gateway::Gateway;
@@ -13,22 +14,32 @@ use serde_json::json;
 use super::answer::{Live, Stored};
 use super::parse::ParsedRequest;
 use super::reply::{self, Body, Problem};
+use crate::park::Answer;
+
+/// Answers a caller who does not wait; the answer for one who does comes when people have decided. Of the request nothing
+/// is kept meanwhile: what will run stands in the store.
+pub(super) async fn answer(gateway: &Arc<Gateway>, held: Held, request: &ParsedRequest) -> Answer<Body> {
+    let (patience, answers_now) = (request.wait().duration(), request.responds_async());
+    if answers_now && !held.attached {
+        let mut response = reply::accepted(held.id, &held.url);
+        reply::name_action(&mut response, held.id);
+        return Answer::Now(response);
+    }
+    let later = Box::pin(wait(Arc::clone(gateway), held, patience, answers_now));
+    if patience.is_zero() { Answer::Now(later.await) } else { Answer::Later(later) }
+}
 
 /// Waits for people, and answers with what came of it.
-pub(super) async fn wait(gateway: &Arc<Gateway>, held: &Held, request: &ParsedRequest) -> Response<Body> {
-    let mut response = if request.responds_async() && !held.attached {
-        reply::accepted(held.id, &held.url)
-    } else {
-        match gateway.wait(held.id, request.wait().duration()).await {
-            Ok(heard) => heard_response(heard, held, request),
-            Err(error) => Problem::gateway(&error).into_response(),
-        }
+async fn wait(gateway: Arc<Gateway>, held: Held, patience: Duration, answers_now: bool) -> Response<Body> {
+    let mut response = match gateway.wait(held.id, patience).await {
+        Ok(heard) => heard_response(heard, &held, answers_now),
+        Err(error) => Problem::gateway(&error).into_response(),
     };
     reply::name_action(&mut response, held.id);
     response
 }
 
-fn heard_response(heard: Heard, held: &Held, request: &ParsedRequest) -> Response<Body> {
+fn heard_response(heard: Heard, held: &Held, answers_now: bool) -> Response<Body> {
     match heard {
         Heard::Ran { result: Some(RunResult::Whole(bytes)), .. } => match Stored::read(&bytes) {
             Ok(response) => response,
@@ -44,7 +55,7 @@ fn heard_response(heard: Heard, held: &Held, request: &ParsedRequest) -> Respons
         Heard::Refused { state, why } => {
             Problem::denied(held.id, why, &held.why).with("state", json!(state)).into_response()
         }
-        Heard::Waiting | Heard::Approved if request.responds_async() => reply::accepted(held.id, &held.url),
+        Heard::Waiting | Heard::Approved if answers_now => reply::accepted(held.id, &held.url),
         Heard::Waiting | Heard::Approved => Problem::pending(held.id, &held.url).into_response(),
     }
 }

@@ -26,6 +26,7 @@ use super::refusal::Refusal;
 use super::reply::{self, Body, BoxError, Problem};
 use super::table::RouteTable;
 use super::{hold, run};
+use crate::park::Answer;
 
 /// How long a body that is read whole may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
@@ -106,7 +107,7 @@ impl Shared {
     }
 
     /// One request, whole: understood, admitted, decided, and then forwarded, held or refused.
-    pub(super) async fn handle(&self, pool: &Pool, mut request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn handle(&self, pool: &Pool, mut request: Request<Incoming>) -> Answer<Body> {
         let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
         let (parts, body) = request.into_parts();
         let parsed = parse(&RequestHead::from(&parts), &self.table());
@@ -114,11 +115,11 @@ impl Shared {
         drop(parts);
         let parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(refusal) => return refused(&refusal),
+            Err(refusal) => return Answer::Now(refused(&refusal)),
         };
         let caller = match self.admit(&parsed) {
             Ok(caller) => caller,
-            Err(error) => return Problem::gateway(&error).into_response(),
+            Err(error) => return Answer::Now(Problem::gateway(&error).into_response()),
         };
         let streams = parsed.standing().route.settings().opaque && !hyper::body::Body::is_end_stream(&body);
         if streams {
@@ -137,8 +138,8 @@ impl Shared {
             Ok((Ok(understood), whole)) => {
                 self.act(pool, &caller, &parsed, understood, Content::Whole(whole), upgrade).await
             }
-            Ok((Err(refusal), _)) => refused(&refusal),
-            Err(problem) => problem.into_response(),
+            Ok((Err(refusal), _)) => Answer::Now(refused(&refusal)),
+            Err(problem) => Answer::Now(problem.into_response()),
         }
     }
 
@@ -164,7 +165,7 @@ impl Shared {
         understood: Understood,
         content: Content,
         upgrade: Option<hyper::upgrade::OnUpgrade>,
-    ) -> Response<Body> {
+    ) -> Answer<Body> {
         let whole = content.whole().cloned();
         let retry = || retry_parts(parsed, whole.as_deref());
         let standing = parsed.standing();
@@ -175,16 +176,16 @@ impl Shared {
             Ok(Decided::Permitted(permitted)) => {
                 let mut response = self.forward(pool, &permitted, parsed, content.into_body(), upgrade).await;
                 reply::name_action(&mut response, permitted.id());
-                response
+                Answer::Now(response)
             }
-            Ok(Decided::Held(held)) => Box::pin(hold::wait(&self.gateway, &held, parsed)).await,
+            Ok(Decided::Held(held)) => Box::pin(hold::answer(&self.gateway, held, parsed)).await,
             Ok(Decided::Denied(denied)) => {
                 let why: Vec<_> = denied.rules.iter().map(|rule| rule.why.as_str()).collect();
                 let mut response = Problem::denied(denied.id, why.join("; "), &denied.rules).into_response();
                 reply::name_action(&mut response, denied.id);
-                response
+                Answer::Now(response)
             }
-            Err(error) => Problem::gateway(&error).into_response(),
+            Err(error) => Answer::Now(Problem::gateway(&error).into_response()),
         }
     }
 
@@ -218,7 +219,7 @@ impl Shared {
                 (Outcome::unknown(&why), problem.into_response())
             }
         };
-        if let Err(error) = self.gateway.finish_permitted(permitted, &outcome).await {
+        if let Err(error) = self.gateway.finish_permitted(permitted, &outcome) {
             tracing::error!(%error, "an outcome was not recorded");
         }
         response

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use crate::server::{self, ACCEPT_PAUSE, DRAIN_PATIENCE};
@@ -94,12 +94,10 @@ impl HttpPoint {
                 () = &mut stop => break,
             };
             let Some(worker) = workers.next() else { break };
-            let (acceptor, watcher) = (acceptor.clone(), graceful.watcher());
-            let lane = worker.clone();
-            worker.handle.spawn(async move {
-                greet(lane, stream, acceptor, watcher).await;
-                drop(place);
-            });
+            let acceptor = acceptor.clone();
+            // One for while it speaks, one for while it is parked.
+            let guest = Guest { watchers: (graceful.watcher(), graceful.watcher()), place };
+            worker.handle.spawn(greet(worker.clone(), stream, acceptor, guest));
         }
         drop(listener);
         let _ = tokio::time::timeout(DRAIN_PATIENCE, graceful.shutdown()).await;
@@ -131,29 +129,45 @@ fn workers(shared: &Arc<Shared>) -> std::io::Result<Vec<Worker>> {
         .collect()
 }
 
-async fn greet(worker: Worker, stream: std::net::TcpStream, acceptor: Option<TlsAcceptor>, watcher: Watcher) {
+/// What a connection holds as long as it stands.
+struct Guest {
+    watchers: (Watcher, Watcher),
+    place: OwnedSemaphorePermit,
+}
+
+async fn greet(worker: Worker, stream: std::net::TcpStream, acceptor: Option<TlsAcceptor>, guest: Guest) {
     // Registered anew, with this thread's reactor.
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => converse(worker, stream, watcher).await,
+        None => converse(worker, stream, guest).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => converse(worker, stream, watcher).await,
+            Ok(Ok(stream)) => Box::pin(converse(worker, stream, guest)).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         },
     }
 }
 
-async fn converse<S>(worker: Worker, stream: S, watcher: Watcher)
+async fn converse<S>(worker: Worker, stream: S, guest: Guest)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    server::converse(stream, watcher, move |request| {
-        let worker = worker.clone();
-        async move { worker.shared.handle(&worker.pool, request).await }
+    let Guest { watchers: (speaking, waiting), place } = guest;
+    let worker = Arc::new(worker);
+    let parked = server::converse(stream, speaking, move |request| {
+        let worker = Arc::clone(&worker);
+        // Boxed: its room is large, is moved several times otherwise, and is nothing to a connection that is idle.
+        async move { Box::pin(worker.shared.handle(&worker.pool, request)).await }
     })
     .await;
+    if let Some(parked) = parked {
+        // A task of its own: this one's room is that of a whole conversation.
+        tokio::spawn(async move {
+            parked.wait(waiting).await;
+            drop(place);
+        });
+    }
 }
 
 /// Joins both sides of an upgraded connection, once each has switched.

@@ -323,7 +323,7 @@ impl ActionView {
             id: summary.action.id(),
             state: summary.approval.word().to_owned(),
             version: summary.approval.case().version,
-            why_not: why_not(app, &summary.approval),
+            why_not: why_not(app, summary),
             deadline: summary.approval.deadline().map(|at| at.micros()),
             outcome: outcome(&summary.approval),
             approval_url: app.gateway.approval_url(summary.action.id()),
@@ -331,11 +331,11 @@ impl ActionView {
     }
 }
 
-pub(super) fn why_not(app: &Rest, approval: &Approval) -> Option<String> {
-    match approval {
-        Approval::Denied(denied) => Some(app.gateway.why_denied(&denied.by)),
+pub(super) fn why_not(app: &Rest, summary: &Summary) -> Option<String> {
+    match &summary.approval {
+        Approval::Denied(denied) => Some(app.gateway.why_denied(summary, &denied.by)),
         Approval::Expired(_) => Some("nobody decided, or nobody ran it, in time".to_owned()),
-        Approval::Cancelled(cancelled) => Some(format!("it was taken back: {}", cancelled.reason)),
+        Approval::Cancelled(cancelled) => Some(app.gateway.why_cancelled(summary, &cancelled.reason)),
         Approval::Pending(_) | Approval::Approved(_) | Approval::Executing(_) | Approval::Finished(_) => None,
     }
 }

@@ -28,6 +28,7 @@ use super::actions::{outcome, superseded, why_not};
 use super::auth::{AnyCaller, HumanCaller};
 use super::config::{PAGE_DEFAULT, PAGE_LIMIT, SCAN_LIMIT, WAIT_LIMIT};
 use super::hold::{self, Watched};
+use super::later::{self, LaterReviewView, LaterStanding};
 use super::parse::{At, StrictJson, StrictQuery};
 use super::people::KeyKind;
 use super::reply::Problem;
@@ -104,6 +105,8 @@ struct ListQuery {
     state: Option<ApprovalState>,
     /// Only those whose glass was broken (`true`), or was not.
     broken_glass: Option<bool>,
+    /// Only those whose broken glass nobody has looked at since (`true`), or none of them.
+    awaits_later_review: Option<bool>,
     /// Where the page begins: the `next` of the page before.
     #[param(value_type = Option<Id>, inline)]
     cursor: Option<ActionId>,
@@ -155,6 +158,9 @@ pub struct ApprovalRow {
     /// Whether glass was broken: one human approved it alone, in an emergency.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broken_glass: bool,
+    /// Whether nobody has looked at the broken glass since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_later_review: bool,
     /// Whether you may approve it now; never for an agent.
     pub may_approve: bool,
     /// When it was asked for, in microseconds since 1970.
@@ -202,6 +208,15 @@ pub struct ApprovalView {
     pub deadline: Option<u64>,
     /// Approvals and denials so far.
     pub reviews: Vec<ReviewView>,
+    /// What somebody found who looked at broken glass afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later_review: Option<LaterReviewView>,
+    /// Whether glass was broken and nobody has looked at it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_later_review: bool,
+    /// What you may do about broken glass afterwards, where you are a human and glass was broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later_standing: Option<LaterStanding>,
     /// Why it will not run, where it will not.
     pub why_not: Option<String>,
     /// What came of it.
@@ -293,10 +308,15 @@ async fn list(
     let filter = Filter {
         states: query.state.iter().map(|state| state.as_str().to_owned()).collect(),
         caller: if caller.human.is_some() { None } else { Some(caller.principal()) },
+        awaits_later_review: query.awaits_later_review == Some(true),
         ..Filter::default()
     };
-    let (rows, next) = seen(&app, &caller, &filter, query.broken_glass, query.cursor, limit).await?;
-    let approvals = rows.iter().map(|summary| row(&app, &caller, summary)).collect();
+    let glass = Glass { broken: query.broken_glass, awaits: query.awaits_later_review };
+    let (rows, next) = seen(&app, &caller, &filter, glass, query.cursor, limit).await?;
+    let mut approvals = Vec::with_capacity(rows.len());
+    for summary in &rows {
+        approvals.push(row(&app, &caller, summary).await?);
+    }
     Ok(Json(ApprovalPage { approvals, next }))
 }
 
@@ -305,7 +325,7 @@ async fn seen(
     app: &Rest,
     caller: &AnyCaller,
     filter: &Filter,
-    broken_glass: Option<bool>,
+    glass: Glass,
     cursor: Option<ActionId>,
     limit: usize,
 ) -> Result<(Vec<Summary>, Option<ActionId>), Problem> {
@@ -318,8 +338,7 @@ async fn seen(
             after = Some(summary.action.id());
             let may_see =
                 caller.human.as_ref().is_none_or(|human| app.gateway.may_see(&summary, human.person));
-            let asked_for = broken_glass.is_none_or(|broken| broken == is_broken(summary.approval.case()));
-            if may_see && asked_for {
+            if may_see && glass.asks_for(summary.approval.case()) {
                 rows.push(summary);
             }
             if rows.len() == limit {
@@ -335,15 +354,31 @@ async fn seen(
     }
 }
 
+/// What a listing asks of broken glass.
+#[derive(Debug, Clone, Copy)]
+struct Glass {
+    broken: Option<bool>,
+    awaits: Option<bool>,
+}
+
+impl Glass {
+    fn asks_for(self, case: &Case) -> bool {
+        self.broken.is_none_or(|broken| broken == is_broken(case))
+            && self.awaits.is_none_or(|awaits| awaits == case.awaits_later_review())
+    }
+}
+
 fn is_broken(case: &Case) -> bool {
     case.broken_glass().next().is_some()
 }
 
-fn row(app: &Rest, caller: &AnyCaller, summary: &Summary) -> ApprovalRow {
+async fn row(app: &Rest, caller: &AnyCaller, summary: &Summary) -> Result<ApprovalRow, Problem> {
     let (action, case) = (summary.action.parts(), summary.approval.case());
-    let may_approve =
-        caller.human.as_ref().is_some_and(|human| app.gateway.standing(summary, human.person).may_approve);
-    ApprovalRow {
+    let may_approve = match &caller.human {
+        Some(human) => app.gateway.may_approve_listed(summary, human.person).await?,
+        None => false,
+    };
+    Ok(ApprovalRow {
         id: action.id,
         state: ApprovalState::of(&summary.approval),
         version: case.version,
@@ -361,13 +396,14 @@ fn row(app: &Rest, caller: &AnyCaller, summary: &Summary) -> ApprovalRow {
         progress: progress(case),
         question_open: case.question_open(),
         broken_glass: is_broken(case),
+        awaits_later_review: case.awaits_later_review(),
         may_approve,
         requested: case.requested.micros(),
         deadline: summary.approval.deadline().map(|at| at.micros()),
-    }
+    })
 }
 
-fn party(app: &Rest, principal: Principal, role: &str) -> Party {
+pub(super) fn party(app: &Rest, principal: Principal, role: &str) -> Party {
     let name = gateway::card::name_of(principal, &app.gateway.directory());
     Party { principal: principal.to_string(), name, role: role.to_owned() }
 }
@@ -404,12 +440,15 @@ pub(super) async fn view(app: &Rest, caller: &AnyCaller, summary: &Summary) -> R
     let viewer = caller.human.as_ref().map_or(Viewer::Caller, |human| Viewer::Person(human.person));
     let card = app.gateway.card_for(summary, viewer).await?;
     let (approval, case) = (&summary.approval, summary.approval.case());
+    // An agent sees its own action as it is, and what people say of it without what the route masks.
+    let words = |text: &str| app.gateway.shown_words(summary, text);
+    let masked_for = |text: String| if caller.human.is_some() { words(&text) } else { text };
     let reviews = case.reviews.iter().map(|review| ReviewView {
         reviewer: party(app, Principal::Person(review.statement.reviewer), "reviewer"),
         verdict: word(review.statement.verdict).to_owned(),
         group: review.statement.group.as_ref().map(ToString::to_string),
         break_glass: review.statement.break_glass,
-        note: review.statement.note.as_deref().map(shown),
+        note: review.statement.note.as_deref().map(|note| shown(&words(note))),
         at: review.at.micros(),
         key: match review.signed.proof {
             Proof::Passkey(_) => KeyKind::Passkey,
@@ -433,8 +472,12 @@ pub(super) async fn view(app: &Rest, caller: &AnyCaller, summary: &Summary) -> R
         standing,
         deadline: approval.deadline().map(|at| at.micros()),
         reviews: reviews.collect(),
-        why_not: why_not(app, approval),
-        outcome: outcome(approval),
+        later_review: later::found(app, summary),
+        awaits_later_review: case.awaits_later_review(),
+        later_standing: later::standing(app, caller.human.as_ref(), summary),
+        why_not: why_not(app, summary).map(masked_for),
+        outcome: outcome(approval)
+            .map(|outcome| Outcome { detail: masked_for(outcome.detail.clone()), ..outcome }),
         supersedes: supersedes.map(|(id, difference)| Superseded {
             id,
             difference: difference.into_iter().map(|one| compared(app, caller, summary, one)).collect(),
@@ -465,7 +508,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn shown(text: &str) -> Shown {
+pub(super) fn shown(text: &str) -> Shown {
     use super::shapes::{Piece as Shape, PieceKind};
     use domain::text::Piece;
     let shown = gateway::card::Shown::new(text);
@@ -535,7 +578,7 @@ async fn wait(
 #[utoipa::path(
     get, path = "/approvals/{id}/events", tag = "approvals", operation_id = "followApproval",
     params(("id" = Id, Path, description = "The approval")),
-    responses((status = 200, description = "Events `approval`, each with JSON `{id, state, version}`", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "Events `approval`, each with JSON `{id, state, version}`", body = hold::StreamEvent, content_type = "text/event-stream")),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
 async fn events(
@@ -551,7 +594,7 @@ async fn events(
 /// when you must read the listing again.
 #[utoipa::path(
     get, path = "/events", tag = "approvals", operation_id = "followInbox",
-    responses((status = 200, description = "Events `open`, `approval` with JSON `{id, state, version}`, and `moved`", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "Events `open`, `approval` with JSON `{id, state, version}`, and `moved`", body = hold::StreamEvent, content_type = "text/event-stream")),
     security(("agent" = []), ("session" = []), ("cookie" = []))
 )]
 async fn inbox(State(app): State<App>, caller: AnyCaller) -> Result<Response, Problem> {

@@ -103,7 +103,7 @@ fn agent_cannot(path: &str) -> Problem {
     let detail =
         "an agent's credential never does this; a human does it, in the console or with their own session";
     let is_about = |words: &[&str]| words.iter().any(|word| path.split('/').any(|part| part == *word));
-    let code = if is_about(&["statements", "reviews", "withdraw", "payload"]) {
+    let code = if is_about(&["statements", "reviews", "later-review", "withdraw", "payload"]) {
         "agent-cannot-review"
     } else if is_about(&["people", "groups", "agents", "routes", "policy"]) {
         "agent-cannot-administer"

@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use domain::commitment::PATH_LIMIT_BYTES;
 use domain::id::ActionId;
 use gateway::GatewayError;
-use gateway::ports::{BundleOf, BundleOrder, Range};
+use gateway::ports::{BundleOf, BundleOrder, OpenFields, Range};
 use serde::{Deserialize, Serialize};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
@@ -25,6 +26,9 @@ use super::shapes::Id;
 
 /// The media type of bundles: a tape archive.
 pub const BUNDLE_TAR: &str = "application/vnd.countersign.bundle+tar";
+
+/// The most paths of fields that one bundle opens by name.
+const DISCLOSE_LIMIT: usize = 64;
 
 pub(super) fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(make))
@@ -53,11 +57,30 @@ pub struct BundleRequest {
     /// Whether payloads stand open in it. That they were opened is logged, for each.
     #[serde(default)]
     pub payload: bool,
+    /// The paths of those fields of payloads that stand open in it, such as `http.body`; of all others it has the
+    /// commitments. That each was opened is logged, for each approval. Not with `payload`.
+    #[schema(max_items = 64)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disclose: Vec<String>,
 }
 
 impl BundleRequest {
+    fn open(&self) -> Result<OpenFields, Problem> {
+        match (self.payload, self.disclose.as_slice()) {
+            (false, []) => Ok(OpenFields::Nothing),
+            (true, []) => Ok(OpenFields::Everything),
+            (false, paths)
+                if paths.len() <= DISCLOSE_LIMIT
+                    && paths.iter().all(|path| path.len() <= PATH_LIMIT_BYTES) =>
+            {
+                Ok(OpenFields::Paths(paths.iter().cloned().collect()))
+            }
+            _ => Err(Problem::bad("bad-body", "`disclose` names up to 64 paths, or `payload` opens all")),
+        }
+    }
+
     fn of(self) -> Result<BundleOf, Problem> {
-        let Self { approvals, from, to, checkpoint, payload: _ } = self;
+        let Self { approvals, from, to, checkpoint, payload: _, disclose: _ } = self;
         match (approvals, checkpoint, from, to) {
             (Some(ids), None, None, None) if !ids.is_empty() => Ok(BundleOf::Cases(ids)),
             (None, Some(checkpoint), None, to) => Ok(BundleOf::Since { checkpoint, to }),
@@ -85,8 +108,8 @@ async fn make(
     StrictJson(request): StrictJson<BundleRequest>,
 ) -> Result<Response, Problem> {
     app.gateway.require_admin(&human)?;
-    let payload = request.payload;
-    let order = BundleOrder { of: request.of()?, payload, by: human };
+    let open = request.open()?;
+    let order = BundleOrder { of: request.of()?, open, by: human };
     let made = Arc::clone(&app.bundles).make(order).await.map_err(|error| {
         if matches!(error, GatewayError::Busy) {
             let detail = "another bundle is being made; come back when it is done";

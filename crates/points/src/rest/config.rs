@@ -9,6 +9,8 @@ use gateway::Gateway;
 use gateway::ports::{Bundles, Trail};
 use gateway::store::limits as store_limits;
 
+use crate::peer::TrustedProxies;
+
 /// Reads a route's document as the point that owns it does: the document as it is to be stored, or what is
 /// wrong with it, in words.
 pub type RouteReader = dyn Fn(&TargetName, &str) -> Result<String, String> + Send + Sync;
@@ -27,6 +29,8 @@ pub struct Parts {
     pub search: Arc<search::Index>,
     /// Where an administrator's copies of the store go; none are made where it is not given.
     pub backup_folder: Option<std::path::PathBuf>,
+    /// The proxies that are believed when they say for whom they speak.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl std::fmt::Debug for Parts {
@@ -77,3 +81,14 @@ pub const PARAMETERS_LIMIT: usize = 256;
 pub const LABELS_LIMIT: usize = 32;
 /// The longest value shown on one side of a difference, in bytes.
 pub const DIFFERENCE_LIMIT_BYTES: usize = 4_096;
+/// How many tries one peer has at once where no credential is asked for. A whole office may be one peer.
+pub const PEER_TRIES_AT_ONCE: u32 = 60;
+/// After how long one peer has one try more.
+pub const PEER_TRY_EVERY: Duration = Duration::from_secs(1);
+/// How many tries all peers together have at once, at each door.
+pub const ALL_TRIES_AT_ONCE: u32 = 2_000;
+/// After how long all peers together have one try more: 200 a second, each one small write at most.
+pub const ALL_TRY_EVERY: Duration = Duration::from_millis(5);
+/// The most peers that are remembered at each door, at 40 bytes each. All together are let in so seldom that it never
+/// fills: whoever tried once is forgotten after [`PEER_TRY_EVERY`].
+pub const PEERS_REMEMBERED: usize = 4_096;

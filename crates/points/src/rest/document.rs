@@ -2,7 +2,9 @@
 //! operation states every status it can answer with.
 
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
@@ -23,7 +25,7 @@ use super::reply::{PROBLEM_JSON, ProblemBody};
     tags(
         (name = "actions", description = "Actions that their caller runs itself"),
         (name = "approvals", description = "Held actions, as those who wait or review see them"),
-        (name = "reviews", description = "Verdicts by passkey, questions and answers"),
+        (name = "reviews", description = "Verdicts by passkey, questions and answers, later reviews of broken glass"),
         (name = "people", description = "People, groups and passkeys"),
         (name = "agents", description = "Agents, their sponsors and keys"),
         (name = "routes", description = "What stands behind the HTTP proxy"),
@@ -72,7 +74,9 @@ pub(super) fn complete(document: &mut OpenApi) {
 }
 
 fn complete_one(operation: &mut Operation, has_path: bool, changes: bool) {
-    let open = operation.security.as_ref().is_some_and(Vec::is_empty) || operation.security.is_none();
+    // An empty requirement is how "nobody has to be signed in" is written.
+    let anybody = SecurityRequirement::default();
+    let open = operation.security.iter().flatten().all(|requirement| *requirement == anybody);
     let has_parameters = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
     let has_body = operation.request_body.is_some();
     let mut add = |applies: bool, status: &str, what: &str| {
@@ -87,6 +91,7 @@ fn complete_one(operation: &mut Operation, has_path: bool, changes: bool) {
     add(!open && changes, "409", "What stands does not allow this; the code says why");
     add(has_body || !open, "413", "The request, or a part of it, is too large");
     add(has_body || changes, "415", "The body is of another content type");
+    add(open && changes, "429", "Too many tries; retry after `Retry-After` seconds");
     add(true, "500", "What is stored was altered; an operator must look");
     add(true, "503", "Busy, or nothing can be recorded now; retry after `Retry-After` seconds");
 }

@@ -34,6 +34,17 @@ pub struct Moved {
     pub version: u64,
 }
 
+/// One event of a stream (WHATWG HTML, section 9.2), as its reader has it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StreamEvent {
+    /// What kind of event.
+    pub event: String,
+    /// JSON, as text.
+    pub data: String,
+    /// Where to go on from after a break, where the stream says so.
+    pub id: Option<String>,
+}
+
 impl Moved {
     fn of(summary: &Summary) -> Self {
         let version = summary.approval.case().version;

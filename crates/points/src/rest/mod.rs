@@ -1,12 +1,14 @@
 //! The API `/v1`: actions that their callers run themselves, approvals and reviews, and everything that is
 //! administered.
 //!
-//! A request is read strictly ([`parse`]), its caller admitted ([`auth`]); then each resource has its file. Waiting
-//! is in [`hold`], refusing in [`reply`]. [`openapi`] is the document, generated from the same handlers that answer.
+//! A request is read strictly ([`parse`]), its caller admitted ([`auth`]); then each resource has its file. What asks
+//! for no credential is tried so often and no more ([`throttle`]). Waiting is in [`hold`], refusing in [`reply`].
+//! [`openapi`] is the document, generated from the same handlers that answer.
 
 pub mod config;
 
 mod parse;
+mod throttle;
 pub mod auth;
 pub mod hold;
 pub mod reply;
@@ -18,6 +20,7 @@ pub mod token;
 pub mod actions;
 pub mod approvals;
 pub mod reviews;
+pub mod later;
 pub mod people;
 pub mod agents;
 pub mod routes;
@@ -52,6 +55,9 @@ pub use config::{Parts, RouteReader};
 pub use reply::Problem;
 
 use auth::AnyCaller;
+use throttle::Throttle;
+
+use crate::peer::TrustedProxies;
 
 /// What every handler works with.
 pub(crate) struct Rest {
@@ -66,13 +72,15 @@ pub(crate) struct Rest {
     backups: Semaphore,
     trail: Arc<dyn Trail>,
     bundles: Arc<dyn Bundles>,
+    trusted_proxies: TrustedProxies,
+    throttle: Throttle,
 }
 
 type App = Arc<Rest>;
 
 /// The API's routes: `/v1` and `/openapi.json`.
 pub fn router(parts: Parts) -> axum::Router {
-    let Parts { gateway, check_route, search, trail, bundles, backup_folder } = parts;
+    let Parts { gateway, check_route, search, trail, bundles, backup_folder, trusted_proxies } = parts;
     let app = Arc::new(Rest {
         web_origin: auth::web_origin(&gateway.settings().public_url),
         gateway,
@@ -83,12 +91,15 @@ pub fn router(parts: Parts) -> axum::Router {
         streams: Arc::new(Semaphore::new(config::STREAMS_AT_ONCE)),
         backup_folder,
         backups: Semaphore::new(1),
+        trusted_proxies,
+        throttle: Throttle::new(),
     });
     let guard = middleware::from_fn_with_state(Arc::clone(&app), guard);
     let (routes, _) = resources().split_for_parts();
     let routes = routes
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), throttle::at_the_door))
         .layer(guard.clone());
     let text: Arc<str> = openapi().to_json().unwrap_or_default().into();
     let document = get(async move || ([(CONTENT_TYPE, "application/json")], text.to_string()))
@@ -116,6 +127,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(actions::resources())
         .merge(approvals::resources())
         .merge(reviews::resources())
+        .merge(later::resources())
         .merge(people::resources())
         .merge(agents::resources())
         .merge(routes::resources())

@@ -233,7 +233,10 @@ impl From<Refusal> for Problem {
             | Refusal::QuestionOpen
             | Refusal::RequirementNotMet
             | Refusal::Stale
-            | Refusal::NotYetExpired => Self::conflict(code, detail),
+            | Refusal::NotYetExpired
+            | Refusal::GlassNotBroken
+            | Refusal::NotEnded
+            | Refusal::LaterReviewed => Self::conflict(code, detail),
         }
     }
 }

@@ -80,6 +80,11 @@ pub struct SearchPage {
     pub counts: Option<SearchCounts>,
     /// How far the index has followed the log.
     pub indexed: Indexed,
+    /// Whether something that the log names is not in this index at all, so that what is not found here may stand there.
+    pub incomplete: bool,
+    /// Why, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete_why: Option<String>,
 }
 
 /// How far the index has followed the log.
@@ -239,11 +244,19 @@ async fn find(
             .collect(),
     });
     let of = app.gateway.store().head().await?.size;
+    let elsewhere = app.search.elsewhere().map_err(failed)?;
     Ok(Json(SearchPage {
         results: answer.hits.iter().map(|hit| SearchResult::of(hit, &name)).collect(),
         next: answer.next,
         counts,
         indexed: Indexed { entries: app.search.progress().entries.min(of), of },
+        incomplete: elsewhere > 0,
+        incomplete_why: (elsewhere > 0).then(|| {
+            format!(
+                "the permits, denials and reports in {elsewhere} segments of activity are not in this gateway's folder, and are \
+                 not found here; ask the other gateways over this store too"
+            )
+        }),
     }))
 }
 

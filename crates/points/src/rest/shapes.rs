@@ -123,6 +123,20 @@ impl ToSchema for AnyObject {
     }
 }
 
+/// A message of OTLP in JSON. OpenTelemetry says what stands in it; fields that nobody knows are passed over, whatever
+/// they hold (OTLP 1.x, "JSON Protobuf Encoding").
+#[derive(Debug, Clone, Copy)]
+pub enum OtlpMessage {}
+
+impl PartialSchema for OtlpMessage {
+    fn schema() -> RefOr<Schema> {
+        let what = "A message of OTLP in JSON, as OpenTelemetry defines it; unknown fields are passed over";
+        ObjectBuilder::new().schema_type(Type::Object).description(Some(what)).into()
+    }
+}
+
+impl ToSchema for OtlpMessage {}
+
 fn any_object(what: &str) -> ObjectBuilder {
     let value = Ref::from_schema_name("AnyValue");
     ObjectBuilder::new().schema_type(Type::Object).description(Some(what)).additional_properties(Some(value))

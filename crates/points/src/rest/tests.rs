@@ -4,12 +4,14 @@ mod activity;
 mod house;
 mod passkey;
 mod search;
+mod throttle;
 
 use std::time::Duration;
 
 use domain::id::ActionId;
 use futures_util::StreamExt as _;
 use house::{House, PUBLIC_URL, destroy, eventually};
+use passkey::Enrolled as _;
 use serde_json::{Value, json};
 
 use super::shapes;
@@ -539,7 +541,8 @@ async fn proposals_apply_while_there_is_one_administrator_and_are_held_from_then
     let secret = invite.text("url").split_once('#').unwrap().1.to_owned();
     let options = house.ask("POST", "/v1/enrolment/options").json(&json!({ "invite": secret })).send().await;
     let passkey = passkey::SoftPasskey::new(99);
-    let enrol = json!({ "invite": secret, "label": "phone", "credential": passkey.create(&options.body) });
+    let enrol =
+        json!({ "invite": secret, "label": "phone", "credential": passkey.create_json(&options.body) });
     let enrolled = house.ask("POST", "/v1/enrolment").json(&enrol).send().await;
     assert_eq!((enrolled.status, enrolled.text("status")), (202, "held".to_owned()), "{}", enrolled.body);
     assert_eq!(enrolled.text("key"), passkey.enrolled().fingerprint());
@@ -550,7 +553,7 @@ async fn proposals_apply_while_there_is_one_administrator_and_are_held_from_then
     );
     let sign_in = async || {
         let options = house.ask("POST", "/v1/login/options").send().await;
-        let credential = json!({ "credential": passkey.get(&options.body) });
+        let credential = json!({ "credential": passkey.get_json(&options.body) });
         house.ask("POST", "/v1/login").json(&credential).send().await
     };
     assert_eq!(sign_in().await.status, 401, "nobody has signed for the key");
@@ -603,7 +606,7 @@ async fn proposals_apply_while_there_is_one_administrator_and_are_held_from_then
     house.clock.forward(Duration::from_secs(600));
     assert_eq!(add(&ada, "fay", "").await.code(), "403 step-up-required");
     let options = house.ask("POST", "/v1/step-up/options").bearer(&ada).send().await;
-    let credential = json!({ "credential": house.passkey("ada").get(&options.body) });
+    let credential = json!({ "credential": house.passkey("ada").get_json(&options.body) });
     assert_eq!(house.ask("POST", "/v1/step-up").bearer(&ada).json(&credential).send().await.status, 204);
     assert_eq!(add(&ada, "fay", "").await.status, 200);
 

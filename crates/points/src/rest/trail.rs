@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
+use gateway::activity::Following;
 use gateway::people::Human;
 use gateway::ports::{Pieces, Range, SinkStatus, Told};
 use serde::{Deserialize, Serialize};
@@ -114,11 +115,11 @@ struct FollowQuery {
 /// Every event from a place on, and each new one as it comes: an event stream.
 ///
 /// Each event's id is the place to go on from: whoever reconnects sends it as `Last-Event-ID`, and misses nothing.
-/// Permitted activity comes with its segment, a minute later at most.
+/// Permitted activity comes with its segment, which is sealed every few seconds while somebody follows.
 #[utoipa::path(
     get, path = "/trail/events", tag = "trail", operation_id = "followTrail",
     params(FollowQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read")),
-    responses((status = 200, description = "Events named `trail`", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "Events named `trail`", body = super::hold::StreamEvent, content_type = "text/event-stream")),
     security(("session" = []), ("cookie" = []))
 )]
 async fn follow(
@@ -134,7 +135,9 @@ async fn follow(
     let pieces = app.trail.follow(last.or(query.from).as_deref()).await?;
     let mut recheck = tokio::time::interval_at(Instant::now() + RECHECK, RECHECK);
     recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let tail = Tail { app, human, pieces, recheck, end: Instant::now() + STREAM_LIMIT, _place: place };
+    let following = app.gateway.follow_activity();
+    let end = Instant::now() + STREAM_LIMIT;
+    let tail = Tail { app, human, pieces, recheck, end, _place: place, _following: following };
     let events = futures_util::stream::unfold(tail, |mut tail| async move {
         let told = tail.next().await?;
         Some((Ok(Event::default().event("trail").id(told.next).data(told.json)), tail))
@@ -150,6 +153,8 @@ struct Tail {
     recheck: Interval,
     end: Instant,
     _place: OwnedSemaphorePermit,
+    /// While it stands, activity is sealed soon.
+    _following: Following,
 }
 
 impl Tail {

@@ -150,6 +150,15 @@ impl Index {
         work(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How many segments of activity the log names that are not in this gateway's folder, so that their lines are not
+    /// found here: other gateways over the same store have them, or they are gone.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn elsewhere(&self) -> Result<u64, SearchError> {
+        self.writing(|writer| writer.elsewhere())
+    }
+
     /// Runs one transaction of the writer, and puts its state in place once it is committed.
     fn commit<T>(
         &self,

@@ -54,6 +54,15 @@ impl Index {
         Ok(())
     }
 
+    /// Forgets segments elsewhere that entries of a range name: their leaves' values are gone.
+    pub(crate) fn forget_elsewhere(&self, from: u64, below: u64) -> Result<(), SearchError> {
+        self.commit(|writer, _| {
+            let delete = "DELETE FROM elsewhere WHERE entry >= ?1 AND entry < ?2";
+            Ok(writer.connection.execute(delete, [from, below])?)
+        })?;
+        Ok(())
+    }
+
     /// Removes every record of a segment whose file is gone.
     pub(crate) fn remove_segment(&self, name: &str) -> Result<(), SearchError> {
         let select = "SELECT record.id, facets, resource, words, detail FROM segment JOIN record

@@ -15,7 +15,7 @@ use super::SearchError;
 use crate::limits;
 
 /// The version of these tables. Another one is no reason to migrate: the index is dropped and filled anew.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 const TABLES: &str = "
 -- Where the follower stands, and of which log: origin, cursor, the hash of the last leaf.
@@ -71,6 +71,9 @@ CREATE TABLE segment (
     first  INTEGER NOT NULL,
     last   INTEGER NOT NULL
 ) STRICT;
+
+-- Entries whose segment of activity is not in this gateway's folder: their lines are not here.
+CREATE TABLE elsewhere (entry INTEGER PRIMARY KEY) STRICT;
 
 CREATE VIRTUAL TABLE text USING fts5 (
     resource, words, detail, content = 'record', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'

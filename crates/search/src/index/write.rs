@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     pub(crate) log: Option<(u64, Vec<u8>)>,
     /// How far segments were read.
     pub(crate) lines: Vec<Lines>,
+    /// Entries whose segment is not in this gateway's folder.
+    pub(crate) elsewhere: Vec<u64>,
 }
 
 /// How far a segment was read.
@@ -109,6 +111,12 @@ impl Writer {
         self.entry
     }
 
+    /// How many entries have their segment elsewhere.
+    pub(crate) fn elsewhere(&self) -> Result<u64, SearchError> {
+        let mut select = self.connection.prepare_cached("SELECT count(*) FROM elsewhere")?;
+        Ok(select.query_row([], |row| row.get(0))?)
+    }
+
     /// The hash of the last leaf that was read.
     pub(crate) fn last_leaf(&self) -> Result<Vec<u8>, SearchError> {
         Ok(self.connection.query_row("SELECT leaf FROM progress", [], |row| row.get(0))?)
@@ -157,6 +165,11 @@ impl Writer {
             self.connection
                 .prepare_cached("UPDATE segment SET offset = ?2, last = ?3 WHERE id = ?1")?
                 .execute(params![id, lines.offset, state.next])?;
+        }
+        for entry in &batch.elsewhere {
+            self.connection
+                .prepare_cached("INSERT OR IGNORE INTO elsewhere (entry) VALUES (?1)")?
+                .execute([entry])?;
         }
         if let Some((entry, leaf)) = &batch.log {
             self.entry = *entry;

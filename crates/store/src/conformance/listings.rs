@@ -63,7 +63,15 @@ pub(super) async fn filters_narrow(world: World) {
         (Filter { caller: Some(desk.caller()), ..Filter::default() }, vec![pending, denied]),
         (Filter { shape: shape(), ..Filter::default() }, vec![pending, denied, theirs]),
         (Filter { shape: Some("other".to_owned()), ..Filter::default() }, vec![]),
-        (Filter { states: states(&["pending"]), caller: Some(other.caller()), shape: shape() }, vec![theirs]),
+        (
+            Filter {
+                states: states(&["pending"]),
+                caller: Some(other.caller()),
+                shape: shape(),
+                ..Filter::default()
+            },
+            vec![theirs],
+        ),
     ] {
         assert_eq!(sorted(ids(&world, &filter, 2).await), sorted(expected), "{filter:?}");
     }

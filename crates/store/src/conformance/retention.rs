@@ -71,6 +71,7 @@ pub(super) async fn values_go_and_proofs_stay(mut world: World) {
     let pruning = before(limit.time, Leaves::Keep);
     let below = prune(world.store.as_ref(), &pruning).await;
     assert_eq!(below, limit.index - limit.index % 256, "whole tiles below the limit");
+    assert_eq!(world.store.pruned_below().await.unwrap(), below);
     assert!(world.store.prune(pruning.clone()).await.unwrap().is_none());
     world.reopen().await;
     let store = &world.store;

@@ -14,6 +14,7 @@ use domain::entry::{Draft, Kind};
 use domain::evaluation::{Decision, Evaluation};
 use domain::grant::Permit;
 use domain::id::{ActionId, AgentId, Entropy, GrantId, GroupName, Origin, PersonId, QuestionId};
+use domain::later::{CheckedLaterReview, End, Finding, LaterStatement, broken};
 use domain::outcome::{Ending, Outcome, Witnessed};
 use domain::principal::{Chain, Principal};
 use domain::requirement::{Assurance, Hold, Quorum, Requirement, Separation};
@@ -45,6 +46,10 @@ pub struct Believer;
 
 impl ReviewVerifier for Believer {
     fn verify(&self, _: &SignedReview, _: &Statement, _: &Action) -> Result<Standing, Refusal> {
+        Ok(Standing { groups: [dba()].into(), controls_caller: false })
+    }
+
+    fn verify_later(&self, _: &SignedReview, _: &LaterStatement, _: &Action) -> Result<Standing, Refusal> {
         Ok(Standing { groups: [dba()].into(), controls_caller: false })
     }
 }
@@ -188,6 +193,48 @@ impl Desk {
     /// A person's signed and checked verdict on an approval as it stands.
     #[must_use]
     pub fn review(&self, summary: &Summary, reviewer: PersonId, verdict: Verdict, now: Timestamp) -> Command {
+        self.says(summary, reviewer, (verdict, false), now)
+    }
+
+    /// A person's signed and checked breaking of an approval's glass.
+    #[must_use]
+    pub fn break_glass(&self, summary: &Summary, reviewer: PersonId, now: Timestamp) -> Command {
+        self.says(summary, reviewer, (Verdict::Approve, true), now)
+    }
+
+    /// Another person's signed and checked finding on broken glass.
+    #[must_use]
+    pub fn looks_back(&self, summary: &Summary, reviewer: PersonId, now: Timestamp) -> Command {
+        let case = summary.approval.case();
+        let statement = LaterStatement {
+            v: 1,
+            origin: self.origin.clone(),
+            approval: case.id,
+            action: case.action,
+            broken: broken(case),
+            end: End::of(&summary.approval).unwrap(),
+            finding: Finding::Justified,
+            note: "it could not wait".to_owned(),
+            group: dba(),
+            reviewer,
+            assurance: Assurance::Passkey,
+            nonce: Blob(vec![7; 32]),
+            expires: now.after(Span::from_seconds(300)),
+            displayed: Digest::of(Purpose::Displayed, b"page"),
+        };
+        let signed = signed(statement.write().unwrap());
+        let review =
+            CheckedLaterReview::check(signed, &summary.action, &summary.approval, &self.origin, &Believer);
+        Command::LookBack(review.unwrap())
+    }
+
+    fn says(
+        &self,
+        summary: &Summary,
+        reviewer: PersonId,
+        (verdict, break_glass): (Verdict, bool),
+        now: Timestamp,
+    ) -> Command {
         let case = summary.approval.case();
         let requirement = case.evaluation.requirement().unwrap();
         let mut nonce = [0; 32];
@@ -212,16 +259,9 @@ impl Desk {
             nonce: Blob(nonce.to_vec()),
             expires: now.after(Span::from_seconds(300)),
             displayed: Digest::of(Purpose::Displayed, b"page"),
-            break_glass: false,
+            break_glass,
         };
-        let proof = PasskeyProof {
-            credential_id: Blob(vec![1; 16]),
-            client_data_json: Blob(b"{}".to_vec()),
-            authenticator_data: Blob(vec![2; 37]),
-            signature: Blob(vec![3; 70]),
-        };
-        let signed =
-            SignedReview { statement: Blob(statement.write().unwrap()), proof: Proof::Passkey(proof) };
+        let signed = signed(statement.write().unwrap());
         let review =
             CheckedReview::check(signed, &summary.action, requirement, &self.origin, &Believer).unwrap();
         Command::Review { review, question: question() }
@@ -268,6 +308,17 @@ impl Desk {
         assert_eq!(approval.word(), "finished");
         id
     }
+}
+
+/// As nobody's passkey signs.
+fn signed(statement: Vec<u8>) -> SignedReview {
+    let proof = PasskeyProof {
+        credential_id: Blob(vec![1; 16]),
+        client_data_json: Blob(b"{}".to_vec()),
+        authenticator_data: Blob(vec![2; 37]),
+        signature: Blob(vec![3; 70]),
+    };
+    SignedReview { statement: Blob(statement), proof: Proof::Passkey(proof) }
 }
 
 /// It worked.

@@ -88,6 +88,11 @@ impl Anchor {
         Ok(())
     }
 
+    /// Whether any anchor stands, whatever it says. A log without one cannot be told from an old backup.
+    pub(crate) fn stands(&self) -> bool {
+        self.path.exists() || self.latest.exists()
+    }
+
     /// Brings the synced file up to date.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if let Some(note) = &self.unsynced {

@@ -18,10 +18,10 @@ use super::batch::{Batch, refused};
 use super::cases::{self, Case, CaseRow};
 use super::fields::Owner;
 use super::log::corrupt;
-use super::{EmbeddedStore, directories, vault};
+use super::{EmbeddedStore, directories, glass, vault};
 use crate::{
     Advance, Approvals, Attached, Cursor, Effect, Filter, Opened, Page, Position, Prior, Recorded, Request,
-    RunWhenGone, StoreError, Summary, Wake, limits,
+    RunWhenGone, StoreError, Summary, Wake, bound, limits,
 };
 
 /// How far back [`Prior::denied_today`] looks.
@@ -126,6 +126,10 @@ impl Approvals for EmbeddedStore {
             .await
     }
 
+    async fn awaiting_later_review(&self) -> Result<u64, StoreError> {
+        self.readers.read(glass::count).await
+    }
+
     async fn prior(&self, caller: Principal, shape: &str) -> Result<Prior, StoreError> {
         let (caller, shape) = (cases::caller(caller), shape.to_owned());
         let since = self.shared.now().micros().saturating_sub(TODAY.seconds() * 1_000_000);
@@ -163,8 +167,8 @@ fn open(batch: &mut Batch<'_>, request: Request) -> Result<Opening, StoreError> 
     batch
         .connection
         .prepare_cached(
-            "INSERT INTO approval (id, request, state, caller, shape, retry, retry_window, deadline, run_when_gone)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO approval (id, request, state, caller, shape, retry, retry_window, deadline, run_when_gone, bound)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             action.id().uuid().as_bytes(),
@@ -176,6 +180,7 @@ fn open(batch: &mut Batch<'_>, request: Request) -> Result<Opening, StoreError> 
             request.retry_window.seconds(),
             approval.deadline().map(Timestamp::micros),
             request.run_when_gone == RunWhenGone::Yes,
+            bound::seal(&batch.shared.key, &request)?,
         ])?;
     cases::save_event(batch.connection, action.id(), 1, position.index)?;
     batch.bytes += Owner::Payload(position.index, action.id()).put(
@@ -192,8 +197,8 @@ fn attach(batch: &mut Batch<'_>, request: &Request) -> Result<Option<Attached>, 
     let Some(row) = CaseRow::by_retry(batch.connection, request.retry.as_bytes())? else {
         return Ok(None);
     };
-    // Whose record was erased is found no more.
-    if row.erased || row.retry_until.is_some_and(|until| batch.now >= until) {
+    // Whose record was erased is found no more, nor whose retry key nobody vouches for.
+    if row.erased || !row.is_bound() || row.retry_until.is_some_and(|until| batch.now >= until) {
         return Ok(None);
     }
     let mut case = row.replay(batch.connection, &batch.shared.key)?;
@@ -265,7 +270,8 @@ fn advance(
         | Command::Dismiss(_)
         | Command::Expire
         | Command::Cancel { .. }
-        | Command::Finish(_) => {}
+        | Command::Finish(_)
+        | Command::LookBack(_) => {}
     }
     if let Some(version) = effect.directory {
         at_version(batch, version)?;
@@ -325,6 +331,9 @@ fn newest(
     }
     if let Some(shape) = &filter.shape {
         narrow("shape =", Value::from(shape.clone()));
+    }
+    if filter.awaits_later_review {
+        narrowed.push_str(" AND id IN (SELECT approval FROM glass WHERE told = 1)");
     }
     let wanted =
         |state: &&&str| filter.states.is_empty() || filter.states.iter().any(|wanted| wanted == **state);

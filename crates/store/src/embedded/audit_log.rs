@@ -169,7 +169,8 @@ impl Walk<'_> {
             | Kind::Heartbeat
             | Kind::Gap
             | Kind::Reported
-            | Kind::Backup => {}
+            | Kind::Backup
+            | Kind::LaterReview => {}
         }
         self.event(index, leaf)
     }
@@ -236,9 +237,13 @@ impl Walk<'_> {
     /// An entry of an approval is one of its events; a missing one would change what they come to.
     fn event(&self, index: u64, leaf: &Leaf) -> Result<(), StoreError> {
         let always = match leaf.kind {
-            Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => {
-                true
-            }
+            Kind::Request
+            | Kind::Review
+            | Kind::Question
+            | Kind::Answer
+            | Kind::Reevaluation
+            | Kind::End
+            | Kind::LaterReview => true,
             Kind::Execution | Kind::Outcome => false,
             Kind::Genesis
             | Kind::Decision

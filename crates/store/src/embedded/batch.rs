@@ -44,6 +44,7 @@ pub(super) struct Mark {
     wakes: usize,
     leaves: usize,
     erased: bool,
+    bytes: usize,
 }
 
 impl<'w> Batch<'w> {
@@ -101,6 +102,7 @@ impl<'w> Batch<'w> {
             wakes: self.wakes.len(),
             leaves: self.leaves.len(),
             erased: self.erased,
+            bytes: self.bytes,
         }
     }
 
@@ -109,6 +111,9 @@ impl<'w> Batch<'w> {
         self.wakes.truncate(mark.wakes);
         self.leaves.truncate(mark.leaves);
         self.erased = mark.erased;
+        self.bytes = mark.bytes;
+        // Its own job ends a batch, so no other's is lost.
+        self.successor = None;
     }
 
     /// Reads the new leaves back and hashes them again: what is signed is what stands in the table.

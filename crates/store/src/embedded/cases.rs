@@ -10,9 +10,10 @@ use domain::time::{Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fields::Owner;
+use super::glass;
 use super::log::corrupt;
-use crate::seal::SealingKey;
-use crate::{Position, RunWhenGone, StoreError, Summary};
+use crate::seal::{Place, SealingKey};
+use crate::{Position, RunWhenGone, StoreError, Summary, bound};
 
 /// An approval's row: what stands of it for look-ups.
 #[derive(Debug)]
@@ -23,12 +24,15 @@ pub(super) struct CaseRow {
     pub(super) state: String,
     pub(super) caller: String,
     pub(super) shape: String,
+    retry: [u8; 32],
     pub(super) retry_window: Span,
     pub(super) retry_until: Option<Timestamp>,
     pub(super) deadline: Option<Timestamp>,
     pub(super) ended: Option<Timestamp>,
     pub(super) run_when_gone: RunWhenGone,
     pub(super) erased: bool,
+    /// The seal over what no event repeats.
+    bound: Option<Vec<u8>>,
 }
 
 /// An approval, whole.
@@ -43,7 +47,8 @@ pub(super) struct Case {
 /// The columns that [`CaseRow::read`] reads.
 macro_rules! select_case {
     () => {
-        "SELECT id, request, state, caller, shape, retry_window, retry_until, deadline, ended, run_when_gone, erased
+        "SELECT id, request, state, caller, shape, retry_window, retry_until, deadline, ended, run_when_gone, erased,
+                retry, bound
          FROM approval"
     };
 }
@@ -95,17 +100,38 @@ impl CaseRow {
             ended: time(8)?,
             run_when_gone: if row.get(9)? { RunWhenGone::Yes } else { RunWhenGone::No },
             erased: row.get(10)?,
+            retry: row.get(11)?,
+            bound: row.get(12)?,
         })
+    }
+
+    /// Whether an identical call may attach to it. A row that nobody sealed is left to those who look it up by its id.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    /// Checks what no event repeats. What may be believed of it is left in the row.
+    fn check_seal(&mut self, key: &SealingKey) -> Result<(), StoreError> {
+        let place = Place::Row {
+            approval: self.id,
+            retry: &self.retry,
+            retry_window: self.retry_window,
+            run_when_gone: self.run_when_gone,
+            shape: &self.shape,
+        };
+        self.run_when_gone = bound::check(key, place, self.run_when_gone, self.bound.as_deref())?;
+        Ok(())
     }
 
     /// Reads the approval's events and replays them.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where its record was erased; [`StoreError::Corrupt`] where it does not replay.
-    pub(super) fn replay(self, connection: &Connection, key: &SealingKey) -> Result<Case, StoreError> {
+    pub(super) fn replay(mut self, connection: &Connection, key: &SealingKey) -> Result<Case, StoreError> {
         if self.erased {
             return Err(StoreError::NotFound("approval whose record was not erased"));
         }
+        self.check_seal(key)?;
         let history = history(connection, key, self.id)?;
         let events = history.iter().map(|(event, position)| (event, position.time));
         let approval =
@@ -113,6 +139,7 @@ impl CaseRow {
         if !self.fits(&approval) {
             return Err(corrupt(format!("approval {}: its row is not what its events come to", self.id)));
         }
+        glass::check(connection, self.id, &approval)?;
         let action = read_field(connection, key, self.request, "action")?;
         let action =
             Action::read(action).map_err(|error| corrupt(format!("the action of {}: {error}", self.id)))?;
@@ -168,12 +195,17 @@ pub(super) fn save_step(
             ended.map(|ended| ended.after(row.retry_window).micros()),
         ])?;
     save_tally(connection, row, approval)?;
+    glass::save(connection, row.id, approval)?;
     save_event(connection, row.id, approval.case().version, entry)
 }
 
 /// Counts what came to one of the ends that [`crate::Prior`] tells of: policy asks for it often, and it
 /// must not grow slow with what went before.
 fn save_tally(connection: &Connection, row: &CaseRow, approval: &Approval) -> Result<(), StoreError> {
+    // It came to its end before, and was counted then: somebody looked at its broken glass.
+    if row.state == approval.word() {
+        return Ok(());
+    }
     let (ran, denied) = match approval {
         Approval::Finished(_) => (1, 0),
         Approval::Denied(_) => (0, 1),

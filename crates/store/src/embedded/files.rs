@@ -40,11 +40,13 @@ pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
 /// Makes a file's directory where it is missing, for the owner only.
 pub(crate) fn prepare_directory(file: &Path) -> Result<(), StoreError> {
     let directory = directory_of(file);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(PRIVATE_DIRECTORY)
-        .create(directory)
-        .map_err(|error| failed("make", directory, &error))?;
+    let missing: Vec<&Path> = directory.ancestors().take_while(|above| !above.is_dir()).collect();
+    let make = || {
+        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(directory)?;
+        // A log whose folder is gone with the power would begin anew under the same key.
+        missing.iter().try_for_each(|made| sync_directory(made))
+    };
+    make().map_err(|error: io::Error| failed("make", directory, &error))?;
     let mode =
         fs::metadata(directory).map_err(|error| failed("look at", directory, &error))?.permissions().mode();
     if mode & OTHERS_WRITE != 0 {

@@ -15,9 +15,10 @@ use super::batch::{Batch, refused};
 use super::cases::CaseRow;
 use super::fields::{Owner, StoredField};
 use super::log::{HeadRow, SqlTiles, StoredLeaf, corrupt};
-use super::{EmbeddedStore, audit_log, backup, prunings, rotations};
+use super::{EmbeddedStore, audit_log, backup, glass, prunings, rotations};
 use crate::{
-    EntryView, Head, Ledger, Position, Pruned, Pruning, Recorded, Rotation, StoreError, limits, retention,
+    EntryView, Head, Leaves, Ledger, Position, Pruned, Pruning, Recorded, Rotation, StoreError, limits,
+    retention,
 };
 
 #[async_trait]
@@ -90,6 +91,10 @@ impl Ledger for EmbeddedStore {
     async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError> {
         let pruned = self.writer.submit(move |batch| prunings::prune(batch, &pruning)).await?;
         Ok(pruned.map(|(pruned, position)| Recorded::new(pruned, position)))
+    }
+
+    async fn pruned_below(&self) -> Result<u64, StoreError> {
+        self.readers.read(|connection| prunings::done_below(connection, Leaves::Keep)).await
     }
 
     async fn rotate(&self, to: Box<dyn NoteSigner>, reason: &str) -> Result<Recorded<()>, StoreError> {
@@ -177,9 +182,13 @@ fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str
             Ok(Some("the store writes it itself"))
         }
         Kind::Directory => Ok(Some("a change of the directory writes it")),
-        Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => {
-            Ok(Some("an approval's event writes it"))
-        }
+        Kind::Request
+        | Kind::Review
+        | Kind::Question
+        | Kind::Answer
+        | Kind::Reevaluation
+        | Kind::End
+        | Kind::LaterReview => Ok(Some("an approval's event writes it")),
         // An action that people were not asked about runs and ends too.
         Kind::Execution | Kind::Outcome => {
             let held = match draft.subject.as_deref().map(str::parse::<ActionId>) {
@@ -250,6 +259,9 @@ fn erasable(batch: &Batch<'_>, kind: Kind, subject: Option<&str>) -> Result<Opti
     };
     match CaseRow::find(batch.connection, id) {
         Ok(row) if row.ended.is_none() => Err(stays("its request has not come to its end")),
+        Ok(row) if glass::waits(batch.connection, row.id)? => {
+            Err(stays("nobody has looked at its broken glass"))
+        }
         Ok(row) => Ok(Some(row)),
         Err(StoreError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),

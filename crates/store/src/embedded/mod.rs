@@ -20,6 +20,7 @@ pub(crate) mod anchor;
 mod batch;
 mod cases;
 mod fields;
+mod glass;
 pub(crate) mod files;
 mod log;
 mod reader;

@@ -14,7 +14,7 @@ use super::log::{LogState, SqlTiles, corrupt};
 use super::reader::Readers;
 use super::scribe::{Health, Scribe};
 use super::writer::Writer;
-use super::{EmbeddedConfig, EmbeddedStore, Shared, directories, files, schema};
+use super::{EmbeddedConfig, EmbeddedStore, Shared, directories, files, glass, schema};
 use crate::keys::Keys;
 use crate::{StoreError, limits};
 
@@ -52,7 +52,9 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
     if let (Some(loss), None) = (&loss, &terms.accept_loss) {
         return Err(StoreError::LogStopped(loss.refusal()));
     }
+    config.clock.resume(log.time);
     let directory = directories::replay(&connection, &config.sealing_key)?;
+    glass::tell(&connection, &config.sealing_key)?;
     let shared = Arc::new(Shared {
         origin: config.origin,
         keys: RwLock::new(Arc::new(keys)),
@@ -73,6 +75,9 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
         health: Health::good(),
         lock,
     };
+    if loss.is_none() {
+        scribe.begin_anchor();
+    }
     if scribe.log.frontier.size() == 0 {
         scribe.record(genesis(&shared.origin, &verifier))?;
     }

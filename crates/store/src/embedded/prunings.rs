@@ -46,7 +46,7 @@ pub(super) fn prune(
 }
 
 /// Up to where this was done before.
-fn done_below(connection: &Connection, leaves: Leaves) -> Result<u64, StoreError> {
+pub(super) fn done_below(connection: &Connection, leaves: Leaves) -> Result<u64, StoreError> {
     let select = "SELECT ifnull(max(below), 0) FROM pruning WHERE leaves >= ?1";
     Ok(connection.prepare_cached(select)?.query_row([leaves == Leaves::Drop], |row| row.get(0))?)
 }
@@ -64,7 +64,8 @@ fn due_below(connection: &Connection, from: u64, size: u64, pruning: &Pruning) -
         .optional()?;
     let needed: Option<u64> = connection
         .prepare_cached(
-            "SELECT min(request) FROM approval WHERE request >= ?1 AND request < ?2 AND (ended IS NULL OR ended >= ?3)",
+            "SELECT min(request) FROM approval WHERE request >= ?1 AND request < ?2
+               AND (ended IS NULL OR ended >= ?3 OR id IN (SELECT approval FROM glass))",
         )?
         .query_row([from, end, before], |row| row.get(0))?;
     Ok(retention::whole_tiles([young, needed].into_iter().flatten().fold(end, u64::min)))

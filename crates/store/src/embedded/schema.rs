@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::StoreError;
 
 /// Migrations in order; the schema's version is how many were applied. None is ever edited.
-const MIGRATIONS: &[&str] = &[V1, V2];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 const V1: &str = "
 -- The log. `kind`, `subject` and `time` repeat what the leaf says.
@@ -128,6 +128,22 @@ CREATE TABLE pruning (
     below  INTEGER NOT NULL,
     leaves INTEGER NOT NULL
 ) STRICT;
+";
+
+const V3: &str = "
+-- The seal over what of the row no event repeats. Rows from before it have none: no call attaches to them any more.
+ALTER TABLE approval ADD COLUMN bound BLOB;
+";
+
+const V4: &str = "
+-- Approvals whose glass was broken and at which nobody has looked since. `told` is 0 where nobody knows yet: of approvals
+-- that an older release left, until the store is opened.
+CREATE TABLE glass (
+    approval BLOB PRIMARY KEY REFERENCES approval (id),
+    told     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO glass SELECT id, 0 FROM approval WHERE erased = 0;
+CREATE INDEX glass_untold ON glass (approval) WHERE told = 0;
 ";
 
 /// How long a statement waits for another connection's lock. Only schema changes and truncations of the

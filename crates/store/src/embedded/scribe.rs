@@ -108,6 +108,14 @@ impl Scribe {
         }
     }
 
+    /// Keeps the anchor of a log whose last process ended right after genesis, before it had one.
+    pub(super) fn begin_anchor(&mut self) {
+        if self.log.frontier.size() > 0 && !self.anchor.stands() {
+            let kept = self.anchor.keep(&self.log.note);
+            self.check_anchor(kept);
+        }
+    }
+
     /// Writes one entry of the store's own.
     pub(super) fn record(&mut self, draft: Draft) -> Result<(), StoreError> {
         let (job, mut answer) = job(move |batch| batch.append(draft).map(|_| ()));
@@ -126,10 +134,12 @@ impl Scribe {
         }
         // Without the anchor an old backup would pass, so nothing is written until it can be kept again. A full
         // disk or a want of descriptors passes: it is no reason to stop for good.
-        if self.health.anchor_failures >= FAILURES_LIMIT {
+        if self.health.anchor_failures > 0 {
             let kept = self.anchor.keep(&self.log.note);
             self.check_anchor(kept);
-            if self.health.anchor_failures >= FAILURES_LIMIT {
+            let failures = self.health.anchor_failures;
+            // Without any, as right after genesis, the next start would refuse a log with more in it.
+            if failures >= FAILURES_LIMIT || (failures > 0 && !self.anchor.stands()) {
                 return Err(Failure::Failed("the anchor cannot be written".to_owned()));
             }
         }

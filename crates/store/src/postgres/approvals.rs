@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::cases::{self, Case, CaseRow, StepRow};
 use super::connect::connection;
 use super::fields::Owner;
+use super::glass;
 use super::link::{Fault, Link, big, column, corrupt, natural};
 use super::tx::{Holding, Role, Tx, refused};
 use super::watch::{GONE_AFTER_SECONDS, stay_alive};
@@ -23,7 +24,7 @@ use super::writer::{Job, Told};
 use super::{PostgresStore, Shared, directories, vault};
 use crate::{
     Advance, Approvals, Attached, Cursor, Effect, Filter, Opened, Page, Position, Prior, Recorded, Request,
-    RunWhenGone, StoreError, Summary, limits,
+    RunWhenGone, StoreError, Summary, bound, limits,
 };
 
 /// How far back [`Prior::denied_today`] looks.
@@ -107,6 +108,12 @@ impl Approvals for PostgresStore {
                                 AND (node.id IS NULL OR node.seen < clock_timestamp() - make_interval(secs => $4)))
                       ORDER BY approval.id LIMIT $1";
         self.ids(select, &[&limit, &unheard, &self.shared.node, &GONE_AFTER_SECONDS]).await
+    }
+
+    async fn awaiting_later_review(&self) -> Result<u64, StoreError> {
+        let mut client = connection(&self.shared.pool).await?;
+        let link = Link::read(&mut client).await?;
+        Ok(glass::count(&link).await?)
     }
 
     async fn prior(&self, caller: Principal, shape: &str) -> Result<Prior, StoreError> {
@@ -216,8 +223,9 @@ impl Job for Open {
         let deadline = approval.deadline().map(Timestamp::micros).map(big).transpose()?;
         tx.link
             .execute(
-                "INSERT INTO approval (id, request, state, caller, shape, retry, retry_window, deadline, run_when_gone)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "INSERT INTO approval
+                     (id, request, state, caller, shape, retry, retry_window, deadline, run_when_gone, bound)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 &[
                     &action.id().uuid(),
                     &entry,
@@ -228,6 +236,7 @@ impl Job for Open {
                     &big(request.retry_window.seconds())?,
                     &deadline,
                     &(request.run_when_gone == RunWhenGone::Yes),
+                    &bound::seal(&tx.shared.key, request)?,
                 ],
             )
             .await?;
@@ -241,8 +250,8 @@ async fn attach(tx: &mut Tx<'_>, request: &Request) -> Result<Option<Attached>, 
     let Some(row) = CaseRow::by_retry(&tx.link, request.retry.as_bytes()).await? else {
         return Ok(None);
     };
-    // Whose record was erased is found no more.
-    if row.erased || row.retry_until.is_some_and(|until| tx.now >= until) {
+    // Whose record was erased is found no more, nor whose retry key nobody vouches for.
+    if row.erased || !row.is_bound() || row.retry_until.is_some_and(|until| tx.now >= until) {
         return Ok(None);
     }
     let mut case = row.replay(&tx.link, &tx.shared.key).await?;
@@ -315,7 +324,8 @@ impl Job for Step {
                 | Command::Dismiss(_)
                 | Command::Expire
                 | Command::Cancel { .. }
-                | Command::Finish(_),
+                | Command::Finish(_)
+                | Command::LookBack(_),
                 _,
             ) => {}
         }
@@ -344,7 +354,8 @@ impl Job for Step {
             | Command::Dismiss(_)
             | Command::Expire
             | Command::Cancel { .. }
-            | Command::Finish(_) => {}
+            | Command::Finish(_)
+            | Command::LookBack(_) => {}
         }
         if let Some(version) = effect.directory {
             tx.at_version(version).await?;
@@ -410,6 +421,9 @@ async fn newest(
     }
     if let Some(shape) = &shape {
         narrow("shape =", shape);
+    }
+    if filter.awaits_later_review {
+        narrowed.push_str(" AND id IN (SELECT approval FROM glass WHERE told)");
     }
     let wanted =
         |state: &&&str| filter.states.is_empty() || filter.states.iter().any(|wanted| wanted == **state);

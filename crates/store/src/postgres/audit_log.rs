@@ -222,7 +222,8 @@ impl Walk<'_> {
             | Kind::Heartbeat
             | Kind::Gap
             | Kind::Reported
-            | Kind::Backup => {}
+            | Kind::Backup
+            | Kind::LaterReview => {}
         }
         Ok(check_event(stored, leaf, page)?)
     }
@@ -426,7 +427,13 @@ fn about(stored: &StoredLeaf) -> Option<Uuid> {
 /// An entry of an approval is one of its events; a missing one would change what they come to.
 fn check_event(stored: &StoredLeaf, leaf: &Leaf, page: &Page) -> Result<(), StoreError> {
     let always = match leaf.kind {
-        Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => true,
+        Kind::Request
+        | Kind::Review
+        | Kind::Question
+        | Kind::Answer
+        | Kind::Reevaluation
+        | Kind::End
+        | Kind::LaterReview => true,
         Kind::Execution | Kind::Outcome => false,
         Kind::Genesis
         | Kind::Decision

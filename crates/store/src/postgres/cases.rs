@@ -15,10 +15,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::fields::{EntryRef, Owner, StoredField};
-use super::link::{Fault, Link, big, column, corrupt, maybe_natural, natural};
+use super::glass;
+use super::link::{Fault, Link, big, bytes, column, corrupt, maybe_natural, natural};
 use crate::embedded::ended;
-use crate::seal::SealingKey;
-use crate::{Position, RunWhenGone, StoreError, Summary};
+use crate::seal::{Place, SealingKey};
+use crate::{Position, RunWhenGone, StoreError, Summary, bound};
 
 /// An approval's row: what stands of it for look-ups.
 #[derive(Debug)]
@@ -29,12 +30,15 @@ pub(super) struct CaseRow {
     pub(super) state: String,
     pub(super) caller: String,
     pub(super) shape: String,
+    retry: [u8; 32],
     pub(super) retry_window: Span,
     pub(super) retry_until: Option<Timestamp>,
     pub(super) deadline: Option<Timestamp>,
     pub(super) ended: Option<Timestamp>,
     pub(super) run_when_gone: RunWhenGone,
     pub(super) erased: bool,
+    /// The seal over what no event repeats.
+    bound: Option<Vec<u8>>,
 }
 
 /// An event in the record, and where: `index` is missing while it waits for its place.
@@ -58,7 +62,8 @@ pub(super) struct Case {
 macro_rules! select_case {
     ($($rest:literal)+) => {
         concat!(
-            "SELECT id, request, state, caller, shape, retry_window, retry_until, deadline, ended, run_when_gone, erased
+            "SELECT id, request, state, caller, shape, retry_window, retry_until, deadline, ended, run_when_gone, erased,
+                    retry, bound
              FROM approval ",
             $($rest)+
         )
@@ -107,7 +112,27 @@ impl CaseRow {
             ended: time(8)?,
             run_when_gone: if column(row, 9)? { RunWhenGone::Yes } else { RunWhenGone::No },
             erased: column(row, 10)?,
+            retry: bytes(row, 11)?,
+            bound: column(row, 12)?,
         })
+    }
+
+    /// Whether an identical call may attach to it. A row that nobody sealed is left to those who look it up by its id.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    /// Checks what no event repeats. What may be believed of it is left in the row.
+    fn check_seal(&mut self, key: &SealingKey) -> Result<(), StoreError> {
+        let place = Place::Row {
+            approval: self.id,
+            retry: &self.retry,
+            retry_window: self.retry_window,
+            run_when_gone: self.run_when_gone,
+            shape: &self.shape,
+        };
+        self.run_when_gone = bound::check(key, place, self.run_when_gone, self.bound.as_deref())?;
+        Ok(())
     }
 
     /// Reads the approval's events, those that wait for their place too, and replays them.
@@ -147,13 +172,16 @@ impl CaseRow {
             let events = of.get(&row.id.uuid()).map(Vec::as_slice).unwrap_or_default();
             row.replay_from(events, key)
         };
-        Ok(rows.into_iter().map(replay).collect::<Result<_, _>>()?)
+        let cases = rows.into_iter().map(replay).collect::<Result<Vec<_>, _>>()?;
+        glass::check(link, &cases).await?;
+        Ok(cases)
     }
 
-    fn replay_from(self, rows: &[&Row], key: &SealingKey) -> Result<Case, StoreError> {
+    fn replay_from(mut self, rows: &[&Row], key: &SealingKey) -> Result<Case, StoreError> {
         if self.erased {
             return Err(StoreError::NotFound("approval whose record was not erased"));
         }
+        self.check_seal(key)?;
         let mut history: Vec<Happened> = Vec::new();
         let mut action = None;
         for fields in rows.chunk_by(|a, b| a.try_get::<_, i64>(1).ok() == b.try_get::<_, i64>(1).ok()) {
@@ -274,6 +302,8 @@ pub(super) struct StepRow {
     retry_until: Option<i64>,
     /// Who runs it, where it runs.
     node: Option<Uuid>,
+    /// Whether its broken glass waits for somebody to look at it, where glass was broken.
+    glass: Option<bool>,
     tally: Option<Tally>,
 }
 
@@ -299,7 +329,10 @@ impl StepRow {
             ended: micros(ended)?,
             retry_until: micros(ended.map(|ended| ended.after(row.retry_window)))?,
             node: matches!(approval, Approval::Executing(_)).then_some(node),
+            glass: glass::listed(approval),
             tally: match approval {
+                // It came to its end before, and was counted then: somebody looked at its broken glass.
+                _ if row.state == approval.word() => None,
                 Approval::Finished(_) => tally(1, 0),
                 Approval::Denied(_) => tally(0, 1),
                 Approval::Pending(_)
@@ -318,6 +351,9 @@ impl StepRow {
             &[&self.id, &self.state, &self.deadline, &self.ended, &self.retry_until, &self.node],
         )
         .await?;
+        if let Some(waits) = self.glass {
+            glass::save(link, self.id, waits).await?;
+        }
         // Last of all: whoever else ends an action of this caller and shape waits for this row.
         let Some(Tally { caller, shape, ran, denied }) = &self.tally else { return Ok(()) };
         link.execute(

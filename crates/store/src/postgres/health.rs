@@ -109,12 +109,23 @@ impl Shared {
             return Err(StoreError::LogStopped(why.clone()));
         }
         // Without the anchor an old backup would pass.
-        if state.anchor_failures >= FAILURES_LIMIT {
+        if state.anchor_failures >= FAILURES_LIMIT || (state.anchor_failures > 0 && !state.anchor.stands()) {
             return Err(StoreError::Failed("the anchor cannot be written".to_owned()));
         }
         match &state.skewed {
             Some(why) => Err(StoreError::Failed(why.clone())),
             None => Ok(()),
+        }
+    }
+
+    /// Keeps the anchor of a log whose last process ended right after genesis, before it had one.
+    pub(super) async fn begin_anchor(self: &std::sync::Arc<Self>) {
+        let (stands, note) = {
+            let state = self.health.state();
+            (state.anchor.stands(), state.note.clone())
+        };
+        if !stands && !note.is_empty() {
+            self.keep_anchor(note).await;
         }
     }
 

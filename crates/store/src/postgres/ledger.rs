@@ -19,8 +19,8 @@ use super::link::{Fault, Link, corrupt, natural};
 use super::log::{self, Fetched, Signed, StoredLeaf, over_tiles};
 use super::tx::{Role, Tx, refused};
 use super::writer::Job;
-use super::{PostgresStore, audit_log, prunings, rotations};
-use crate::{EntryView, Head, Ledger, Pruned, Pruning, Recorded, Rotation, StoreError, limits};
+use super::{PostgresStore, audit_log, glass, prunings, rotations};
+use crate::{EntryView, Head, Leaves, Ledger, Pruned, Pruning, Recorded, Rotation, StoreError, limits};
 
 #[async_trait]
 impl Ledger for PostgresStore {
@@ -100,6 +100,12 @@ impl Ledger for PostgresStore {
     async fn prune(&self, pruning: Pruning) -> Result<Option<Recorded<Pruned>>, StoreError> {
         let (pruned, places) = self.writer.submit(prunings::Prune(pruning)).await?;
         pruned.map(|pruned| Ok(Recorded::new(pruned, only(&places)?))).transpose()
+    }
+
+    async fn pruned_below(&self) -> Result<u64, StoreError> {
+        let mut client = connection(&self.shared.pool).await?;
+        let link = Link::read(&mut client).await?;
+        Ok(prunings::done_below(&link, Leaves::Keep).await?)
     }
 
     async fn rotate(&self, to: Box<dyn NoteSigner>, reason: &str) -> Result<Recorded<()>, StoreError> {
@@ -183,9 +189,13 @@ async fn not_by_record(tx: &Tx<'_>, draft: &Draft) -> Result<Option<&'static str
             Ok(Some("the store writes it itself"))
         }
         Kind::Directory => Ok(Some("a change of the directory writes it")),
-        Kind::Request | Kind::Review | Kind::Question | Kind::Answer | Kind::Reevaluation | Kind::End => {
-            Ok(Some("an approval's event writes it"))
-        }
+        Kind::Request
+        | Kind::Review
+        | Kind::Question
+        | Kind::Answer
+        | Kind::Reevaluation
+        | Kind::End
+        | Kind::LaterReview => Ok(Some("an approval's event writes it")),
         // An action that people were not asked about runs and ends too.
         Kind::Execution | Kind::Outcome => {
             let held = match draft.subject.as_deref().map(str::parse::<ActionId>) {
@@ -276,6 +286,7 @@ async fn erasable(tx: &Tx<'_>, kind: Kind, subject: Option<&str>) -> Result<Opti
     };
     match CaseRow::find(&tx.link, id, true).await {
         Ok(row) if row.ended.is_none() => stays("its request has not come to its end"),
+        Ok(row) if glass::waits(&tx.link, row.id).await? => stays("nobody has looked at its broken glass"),
         Ok(row) => Ok(Some(row)),
         Err(Fault::Store(StoreError::NotFound(_))) => Ok(None),
         Err(fault) => Err(fault),

@@ -167,6 +167,8 @@ impl From<tokio_postgres::Error> for Fault {
             SqlState::QUERY_CANCELED,
             SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
             SqlState::READ_ONLY_SQL_TRANSACTION,
+            // Statements are sent one behind the other: a later one may be heard before the one that really failed.
+            SqlState::IN_FAILED_SQL_TRANSACTION,
         ];
         // Connections (08), resources (53), somebody's intervention (57), the system's errors (58).
         let class = ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class));

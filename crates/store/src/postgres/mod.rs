@@ -18,6 +18,7 @@ mod rotations;
 mod cases;
 mod connect;
 mod fields;
+mod glass;
 mod health;
 mod link;
 mod log;

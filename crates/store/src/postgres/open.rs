@@ -22,7 +22,9 @@ use super::recorder::Recorder;
 use super::sequencer::Sequencer;
 use super::tx::{Role, Tx};
 use super::writer::{Job, Writer};
-use super::{PostgresConfig, PostgresStore, Shared, Signers, directories, ledger, rotations, schema, watch};
+use super::{
+    PostgresConfig, PostgresStore, Shared, Signers, directories, glass, ledger, rotations, schema, watch,
+};
 use crate::embedded::anchor::Anchor;
 use crate::embedded::{Loss, check_key, files, genesis};
 use crate::keys::Keys;
@@ -68,6 +70,10 @@ pub(super) async fn open(config: PostgresConfig, terms: &Terms) -> Result<Postgr
         return Err(StoreError::LogStopped(loss.refusal()));
     }
     link.rollback().await?;
+    let link = Link::write(&mut opener).await?;
+    glass::tell(&link, &config.sealing_key).await?;
+    link.commit().await?;
+    config.clock.resume(stands.tree.time);
 
     let note = stands.signed.note.clone();
     let fresh = stands.tree.size() == 0;
@@ -90,6 +96,9 @@ pub(super) async fn open(config: PostgresConfig, terms: &Terms) -> Result<Postgr
         deciding: AtomicUsize::new(0),
         spent: Mutex::default(),
     });
+    if loss.is_none() && !fresh {
+        shared.begin_anchor().await;
+    }
     watch::say_alive(&shared).await?;
     shared.check_health()?;
     let sequencer = Sequencer::start(Arc::clone(&shared));

@@ -56,7 +56,7 @@ impl Job for Prune {
 }
 
 /// Up to where this was done before.
-async fn done_below(link: &Link<'_>, leaves: Leaves) -> Result<u64, Fault> {
+pub(super) async fn done_below(link: &Link<'_>, leaves: Leaves) -> Result<u64, Fault> {
     let select = "SELECT coalesce(max(below), 0) FROM pruning WHERE leaves >= $1";
     Ok(natural(&link.one(select, &[&(leaves == Leaves::Drop)]).await?, 0)?)
 }
@@ -70,7 +70,8 @@ async fn due_below(link: &Link<'_>, from: u64, size: u64, pruning: &Pruning) -> 
         .one(
             "SELECT (SELECT min(idx) FROM entry WHERE idx >= $1 AND idx < $2 AND time >= $3),
                     (SELECT min(idx) FROM entry JOIN approval ON approval.request = entry.id
-                     WHERE idx >= $1 AND idx < $2 AND (ended IS NULL OR ended >= $3))",
+                     WHERE idx >= $1 AND idx < $2
+                       AND (ended IS NULL OR ended >= $3 OR approval.id IN (SELECT approval FROM glass)))",
             &[&range.0, &range.1, &range.2],
         )
         .await?;

@@ -11,7 +11,7 @@ use super::link::{Fault, Link};
 use crate::StoreError;
 
 /// Migrations in order; the schema's version is how many were applied. None is ever edited.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 const V1: &str = "
 -- Whoever writes an entry holds this table shared until the transaction ends; whoever sequences holds it alone. So
@@ -187,6 +187,22 @@ CREATE TABLE node (
 );
 ";
 
+const V2: &str = "
+-- The seal over what of the row no event repeats. Rows from before it have none: no call attaches to them any more.
+ALTER TABLE approval ADD COLUMN bound bytea;
+";
+
+const V3: &str = "
+-- Approvals whose glass was broken and at which nobody has looked since. `told` is false where nobody knows yet: of
+-- approvals that an older release left, until a store is opened.
+CREATE TABLE glass (
+    approval uuid PRIMARY KEY REFERENCES approval (id),
+    told     boolean NOT NULL
+);
+INSERT INTO glass SELECT id, false FROM approval WHERE NOT erased;
+CREATE INDEX glass_untold ON glass (approval) WHERE NOT told;
+";
+
 /// Who holds this lock opens the store; the next one waits. Any number does, as long as nobody else takes it.
 const OPENING: i64 = 0x636f_756e_7465_7273;
 
@@ -212,18 +228,27 @@ pub(super) async fn migrate(client: &mut ClientWrapper) -> Result<(), Fault> {
     }
     let found = client.query_one("SELECT count(*)::int FROM migration", &[]).await?;
     let found = usize::try_from(found.get::<_, i32>(0)).unwrap_or(usize::MAX);
-    if found > MIGRATIONS.len() {
-        return Err(Fault::Store(StoreError::LogStopped(format!(
-            "the database has schema {found}, written by a newer release, and this one knows up to {}; run the newer \
-             release",
-            MIGRATIONS.len()
-        ))));
-    }
+    check(found)?;
     for (number, migration) in (1_i32..).zip(MIGRATIONS).skip(found) {
         let link = Link::write(client).await?;
+        if number > 1 {
+            // Whoever writes has ended, and finds the new schema when they begin again.
+            link.batch("LOCK TABLE gate IN EXCLUSIVE MODE").await?;
+        }
         link.batch(migration).await?;
         link.execute("INSERT INTO migration VALUES ($1)", &[&number]).await?;
         link.commit().await?;
     }
     Ok(())
+}
+
+/// Refuses a database that a newer release has brought forward, before this one or under its feet.
+pub(super) fn check(found: usize) -> Result<(), StoreError> {
+    if found <= MIGRATIONS.len() {
+        return Ok(());
+    }
+    Err(StoreError::LogStopped(format!(
+        "the database has schema {found}, written by a newer release, and this one knows up to {}; run the newer release",
+        MIGRATIONS.len()
+    )))
 }

@@ -23,7 +23,7 @@ use super::connect::connection;
 use super::link::{Fault, Link, big, bytes, column, corrupt, natural};
 use super::log::{Signed, StoredLeaf, Tree, save_tiles};
 use super::writer::closed;
-use super::{CHANNEL, Shared, rotations, watch};
+use super::{CHANNEL, Shared, rotations, schema, watch};
 use crate::seal::Place;
 use crate::{Position, StoreError, limits};
 
@@ -202,6 +202,8 @@ pub(super) async fn grow(shared: &Shared, link: &Link<'_>) -> Result<Grown, Faul
     // circle.
     // A large batch is joined with its indices by hashing.
     link.batch("LOCK TABLE gate IN EXCLUSIVE MODE; SET LOCAL enable_hashjoin = on").await?;
+    let migrations = natural(&link.one("SELECT count(*) FROM migration", &[]).await?, 0)?;
+    schema::check(usize::try_from(migrations).unwrap_or(usize::MAX))?;
     let mut tree = Tree::load(link, true).await?;
     if Signed::load(link).await?.tree.size() != tree.size() {
         return Ok(Grown::Unsigned);

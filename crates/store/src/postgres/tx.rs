@@ -11,10 +11,10 @@ use domain::time::Timestamp;
 use domain::{Malformed, Refusal};
 use uuid::Uuid;
 
-use super::Shared;
 use super::cases::StepRow;
 use super::fields::{EntryRef, Owner, Rows};
 use super::link::{Fault, Link, big, natural};
+use super::{Shared, schema};
 use crate::StoreError;
 use crate::seal::Place;
 
@@ -74,8 +74,10 @@ impl<'a> Tx<'a> {
         // Sent one behind the other: the second sees what stands once the first is granted.
         let (_, head) = tokio::try_join!(
             link.batch("LOCK TABLE gate IN ROW SHARE MODE"),
-            link.one("SELECT time FROM head", &[])
+            link.one("SELECT time, (SELECT count(*) FROM migration) FROM head", &[])
         )?;
+        // A newer release may have come while this one runs.
+        schema::check(usize::try_from(natural(&head, 1)?).unwrap_or(usize::MAX))?;
         let head = Timestamp::from_micros(natural(&head, 0)?);
         Ok(Self {
             now: shared.clock.now().max(head),

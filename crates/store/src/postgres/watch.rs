@@ -263,7 +263,7 @@ pub(super) async fn say_alive(shared: &Shared) -> Result<(), Fault> {
         .await?;
     let theirs = Timestamp::from_micros(natural(&row, 0)?);
     let Some(limit) = shared.skew_limit else { return Ok(()) };
-    let ours = shared.clock.now();
+    let ours = shared.clock.machine();
     let apart = ours.since(theirs).max(theirs.since(ours)).saturating_sub(asked.elapsed());
     let skewed = (apart > limit).then(|| {
         format!(

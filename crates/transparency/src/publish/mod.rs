@@ -188,9 +188,34 @@ impl<T: Target> Publisher<T> {
         }
         self.write_files(published.as_ref(), &next).await?;
         self.at(self.target.set_checkpoint(note.as_bytes(), standing.as_ref()).await)?;
+        // What the one before it needs is removed only once it does not stand any more.
+        let stands = self.at(self.target.checkpoint().await)?;
+        if stands.is_none_or(|stands| stands.note != note.as_bytes()) {
+            let why = "the checkpoint did not read back as written".to_owned();
+            return Err(self.failed(TargetError::Failed(why)));
+        }
         let before = published.as_ref().map_or(0, Checkpoint::size);
         self.tidy(before, next.size()).await?;
         Ok(next.size())
+    }
+
+    /// What stands at the place against this log, in words: a checkpoint under its own key that it does not extend. Then
+    /// entries were lost, or somebody else signs with the key, and nothing more may be signed. What no key of the log
+    /// has signed says nothing, and neither does a place with nothing in it.
+    ///
+    /// # Errors
+    /// [`PublishError::Target`] and [`PublishError::Store`] where one of the two cannot be asked.
+    pub async fn contradiction(&self) -> Result<Option<String>, PublishError> {
+        let keys = self.keys().await?;
+        let Some(standing) = self.at(self.target.checkpoint().await)? else { return Ok(None) };
+        let Ok(published) = Checkpoint::open(&standing.note, &keys) else { return Ok(None) };
+        let published = published.checkpoint();
+        let head = self.head_from(published.size(), &keys).await?;
+        match self.check_extends(published, &head).await {
+            Ok(()) => Ok(None),
+            Err(PublishError::Stopped { place, why }) => Ok(Some(format!("{place}: {why}"))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Every key that this log has had.

@@ -26,6 +26,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest object that is read back, in bytes: an entry bundle of 256 entries of 65,535 bytes.
 const OBJECT_LIMIT_BYTES: usize = 17 << 20;
 
+/// The largest list that is read, in bytes: a page of a thousand names with what belongs to each.
+const LIST_LIMIT_BYTES: usize = 2 << 20;
+
+/// The largest error that is read, in bytes.
+const ERROR_LIMIT_BYTES: usize = 16 << 10;
+
 /// The largest part of an error's body that is repeated, in characters.
 const ERROR_LIMIT_CHARS: usize = 300;
 
@@ -113,13 +119,7 @@ impl S3 {
         }
         let version =
             answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default().to_owned();
-        let mut note = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| lost(&error))? {
-            if note.len() + part.len() > OBJECT_LIMIT_BYTES {
-                return Err(TargetError::Failed(format!("`{path}` is larger than any file of a log")));
-            }
-            note.extend_from_slice(&part);
-        }
+        let note = body(&mut answer, OBJECT_LIMIT_BYTES).await?;
         Ok(Some(Standing { note, version }))
     }
 
@@ -153,12 +153,12 @@ impl S3 {
     async fn list(&self, prefix: &str) -> Result<Vec<String>, TargetError> {
         let mut action = self.bucket.list_objects_v2(Some(&self.credentials));
         action.with_prefix(prefix.to_owned());
-        let answer = self.send(Method::GET, action.sign(SIGNED_FOR), &[], None).await?;
+        let mut answer = self.send(Method::GET, action.sign(SIGNED_FOR), &[], None).await?;
         if !answer.status().is_success() {
             return Err(refused("list", prefix, answer).await);
         }
-        let text = answer.text().await.map_err(|error| lost(&error))?;
-        let listed = ListObjectsV2::parse_response(&text)
+        let text = body(&mut answer, LIST_LIMIT_BYTES).await?;
+        let listed = ListObjectsV2::parse_response(&String::from_utf8_lossy(&text))
             .map_err(|error| TargetError::Failed(format!("the storage's list: {error}")))?;
         // At most 255 of them, and a page has a thousand.
         Ok(listed.contents.into_iter().map(|object| object.key).collect())
@@ -218,10 +218,23 @@ impl Target for S3 {
     }
 }
 
-async fn refused(what: &str, path: &str, answer: Response) -> TargetError {
+/// An answer's body, which may not be longer than this, in bytes.
+async fn body(answer: &mut Response, limit: usize) -> Result<Vec<u8>, TargetError> {
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(|error| lost(&error))? {
+        if bytes.len() + part.len() > limit {
+            return Err(TargetError::Failed(format!("the storage's answer is longer than {limit} bytes")));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
+}
+
+async fn refused(what: &str, path: &str, mut answer: Response) -> TargetError {
     let status = answer.status();
-    let body = answer.text().await.unwrap_or_default();
-    let body: String = body.chars().filter(|c| !c.is_control()).take(ERROR_LIMIT_CHARS).collect();
+    let body = body(&mut answer, ERROR_LIMIT_BYTES).await.unwrap_or_default();
+    let body: String =
+        String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(ERROR_LIMIT_CHARS).collect();
     TargetError::Failed(format!("cannot {what} `{path}`: {status} {body}"))
 }
 

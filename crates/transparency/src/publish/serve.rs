@@ -1,16 +1,19 @@
 //! The log as static resources, straight from the ledger: what a published folder holds, without the folder.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::{TilePath, encode_bundle, encode_tile};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 use store::{Ledger, StoreError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::{Notes, read_leaves};
 
@@ -23,6 +26,12 @@ pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 const FULL_CACHE: &str = "public, max-age=31536000, immutable";
 /// A partial tile never changes either, but goes once the full one stands.
 const PARTIAL_CACHE: &str = "public, max-age=3600, immutable";
+/// The most files that are read from the store at once. Anybody may ask for them; those whose actions wait for the
+/// store's few readers must not stand behind a crowd of strangers.
+const READS_AT_ONCE: usize = 2;
+/// How long a request waits for its turn to read.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a checkpoint may be cached, in seconds.
 const CHECKPOINT_SECONDS: u32 = 2;
 
@@ -35,16 +44,25 @@ pub fn router<S>(ledger: Arc<dyn Ledger>, notes: Notes) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    Router::new()
-        .route("/checkpoint", get(checkpoint))
-        .route("/tile/{*path}", get(tile))
-        .with_state(Served { ledger, notes })
+    Router::new().route("/checkpoint", get(checkpoint)).route("/tile/{*path}", get(tile)).with_state(Served {
+        ledger,
+        notes,
+        turns: Arc::new(Semaphore::new(READS_AT_ONCE)),
+    })
 }
 
 #[derive(Clone)]
 struct Served {
     ledger: Arc<dyn Ledger>,
     notes: Notes,
+    turns: Arc<Semaphore>,
+}
+
+impl Served {
+    /// A turn to read from the store; `None` where too many others wait.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(TURN_PATIENCE, self.turns.acquire()).await.ok()?.ok()
+    }
 }
 
 /// How long a tile may be cached, by its name.
@@ -76,6 +94,7 @@ async fn tile(State(served): State<Served>, Path(path): Path<String>) -> Respons
     let Ok(path) = format!("tile/{path}").parse::<TilePath>() else {
         return not_there();
     };
+    let Some(_turn) = served.turn().await else { return busy() };
     match file(served.ledger.as_ref(), path).await {
         Ok(Some(bytes)) => {
             let cache = tile_cache(&path.to_string());
@@ -116,6 +135,11 @@ async fn file(ledger: &dyn Ledger, path: TilePath) -> Result<Option<Vec<u8>>, St
 
 fn not_there() -> Response {
     (StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], "the log has no such file\n").into_response()
+}
+
+fn busy() -> Response {
+    let wait = [(CONTENT_TYPE, TEXT), (RETRY_AFTER, "1")];
+    (StatusCode::SERVICE_UNAVAILABLE, wait, "too many read the log now; ask again\n").into_response()
 }
 
 fn failed(error: &StoreError) -> Response {

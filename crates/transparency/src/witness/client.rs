@@ -34,9 +34,16 @@ pub mod limits {
 
     /// How often a round at start begins anew because another gateway of this log was quicker.
     pub const OVERTAKEN_LIMIT: usize = 5;
+
+    /// How often the log is looked at again before a witness that knows more of it is an alarm: another gateway of the
+    /// same store may have shown it a head that this process has not seen yet.
+    pub const BEHIND_LOOKS: u32 = 10;
+
+    /// How long it waits between two such looks.
+    pub const BEHIND_WAIT: Duration = Duration::from_millis(500);
 }
 
-use limits::{ASK_PATIENCE, OVERTAKEN_LIMIT, REFRESH};
+use limits::{ASK_PATIENCE, BEHIND_LOOKS, BEHIND_WAIT, OVERTAKEN_LIMIT, REFRESH};
 
 /// Asks witnesses. One per log and process is enough; several do no harm.
 pub struct Client {
@@ -219,9 +226,14 @@ impl Client {
         .await;
 
         let ours = head.checkpoint().size();
-        let any_overtook = asked.iter().any(|(_, answer)| matches!(answer, Asked::Overtaken { .. }));
-        // Another gateway may have asked for a later head in the meantime.
-        let newest = if any_overtook { read_head(log, &self.keys).await?.checkpoint().size() } else { ours };
+        let furthest = asked.iter().filter_map(|(_, answer)| match answer {
+            Asked::Overtaken { theirs } => Some(*theirs),
+            Asked::Cosigned(..) | Asked::Not(_) => None,
+        });
+        let newest = match furthest.max() {
+            Some(theirs) => newest(log, &self.keys, theirs).await?,
+            None => ours,
+        };
         let (mut overtaken, mut changed) = (false, is_new);
         for (asking, answer) in asked {
             let standing = match answer {
@@ -297,6 +309,24 @@ impl Asking {
 async fn read_head(log: &dyn WitnessedLog, keys: &[VerifierKey]) -> Result<SignedCheckpoint, ClientError> {
     let note = log.head().await.map_err(|error| ClientError::Head(error.to_string()))?;
     Checkpoint::open(note.as_bytes(), keys).map_err(|error| ClientError::Head(error.to_string()))
+}
+
+/// The log's size once it is this, or has had the time to be.
+///
+/// # Errors
+/// [`ClientError::Head`] where the log does not answer: what a process remembers of it contradicts nobody.
+async fn newest(log: &dyn WitnessedLog, keys: &[VerifierKey], theirs: u64) -> Result<u64, ClientError> {
+    let mut newest = read_head(log, keys).await?.checkpoint().size();
+    for _ in 0..BEHIND_LOOKS {
+        if newest >= theirs {
+            return Ok(newest);
+        }
+        tokio::time::sleep(BEHIND_WAIT).await;
+        newest = read_head(log, keys).await?.checkpoint().size();
+    }
+    let answers = log.consistency(newest.min(1), newest).await;
+    answers.map_err(|error| ClientError::Head(error.to_string()))?;
+    Ok(newest)
 }
 
 fn standings_of(witnesses: &[Asking]) -> Vec<(PolicyText, Standing)> {

@@ -70,8 +70,13 @@ impl Peer {
             match answer {
                 Answer::Cosigned(lines) => return self.accept(&lines, head),
                 // Before 2025 the protocol answered a fork of equal size so.
-                Answer::Conflict { known } if known == self.known => {
+                Answer::Conflict { known } if known == self.known && known == size => {
                     return self.disagrees("it holds another tree of the same size".to_owned());
+                }
+                // It was asked from this very size: its answer says nothing, and so must not stop a log.
+                Answer::Conflict { known } if known == self.known => {
+                    let why = format!("asked from size {known}, it answered that it knows size {known}");
+                    return Asked::Not(Standing::Unreachable { why });
                 }
                 Answer::Conflict { known } => self.known = known,
                 Answer::Refused { status: 422, reason } if self.known > 0 => return self.disagrees(reason),

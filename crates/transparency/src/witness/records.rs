@@ -9,6 +9,11 @@ use audit::WitnessKey;
 use audit::witness::Witnessed;
 use sha2::{Digest as _, Sha256};
 
+/// The name of the file that the folder's one process has locked.
+const LOCK: &str = "lock";
+/// The ending of a file that is not in its place yet.
+const DRAFT: &str = "new";
+
 /// A folder that one process has for itself.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -65,13 +70,32 @@ impl Records {
     /// [`RecordError::Disk`], [`RecordError::InUse`].
     pub(super) fn open(folder: &Path) -> Result<Self, RecordError> {
         fs::create_dir_all(folder).map_err(disk("make", folder))?;
-        let path = folder.join("lock");
+        let path = folder.join(LOCK);
         let lock = File::create(&path).map_err(disk("make", &path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => Err(RecordError::InUse { path }),
             Err(fs::TryLockError::Error(error)) => Err(RecordError::Disk { doing: "lock", path, error }),
         }
+    }
+
+    /// Whether a folder holds anything that was cosigned; a draft was seen by nobody.
+    ///
+    /// # Errors
+    /// [`RecordError::Disk`].
+    pub(super) fn any(folder: &Path) -> Result<bool, RecordError> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(disk("read", folder)(error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(disk("read", folder))?.path();
+            if !path.ends_with(LOCK) && path.extension().is_none_or(|ending| ending != DRAFT) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What was cosigned last for a log; nothing if never.
@@ -95,7 +119,7 @@ impl Records {
     /// [`RecordError::Disk`]: nobody knows then which of the two a restart would find.
     pub(super) fn write(&self, origin: &str, witnessed: &Witnessed) -> Result<(), RecordError> {
         let path = self.path(origin);
-        let new = path.with_extension("new");
+        let new = path.with_extension(DRAFT);
         let mut file = File::create(&new).map_err(disk("make", &new))?;
         file.write_all(witnessed.note().to_string().as_bytes()).map_err(disk("write", &new))?;
         file.sync_all().map_err(disk("make durable", &new))?;

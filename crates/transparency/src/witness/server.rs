@@ -68,6 +68,14 @@ impl Witness {
         Ok(Self { signer, logs, records, known, clock: Box::new(clock) })
     }
 
+    /// Whether a folder holds what some witness has cosigned. One that is not there holds nothing.
+    ///
+    /// # Errors
+    /// [`RecordError::Disk`].
+    pub fn remembers(folder: &Path) -> Result<bool, RecordError> {
+        Records::any(folder)
+    }
+
     /// The key that this witness cosigns with.
     #[must_use]
     pub fn key(&self) -> &WitnessKey {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use serde_json::json;
-use verify::{Trust, Verdict, Verified, population, verify_bundle, verify_file};
+use verify::{FINGERPRINT_PREFIX, Trust, Verdict, Verified, population, verify_bundle, verify_file};
 
 /// The largest trust file, in bytes.
 const TRUST_LIMIT_BYTES: u64 = 262_144;
@@ -27,6 +27,8 @@ What you trust, received another way than the file:
   --log-key VKEY          the log's verifier key itself, `<origin>+<8 hex digits>+<base64>`
   --rp-id HOST            every passkey must have been enrolled for this relying party
   --web-origin ORIGIN     every passkey must have signed at this origin; may be given more than once
+  --bootstrap-key KEY     the first administrator's key: its fingerprint `SHA256:...`, or a file that begins with it;
+                          without it, the log is taken at its word for that key
 
 What you see:
   --full                  every case in full, not only in one line
@@ -63,6 +65,7 @@ struct Options {
     log_key: Option<String>,
     rp_id: Option<String>,
     web_origins: Vec<String>,
+    bootstrap: Option<String>,
     csv: Option<String>,
     full: bool,
     json: bool,
@@ -104,6 +107,7 @@ fn read_options(mut words: impl Iterator<Item = String>) -> Result<Option<Option
             "--log-key" => options.log_key = Some(value()?),
             "--rp-id" => options.rp_id = Some(value()?),
             "--web-origin" => options.web_origins.push(value()?),
+            "--bootstrap-key" => options.bootstrap = Some(value()?),
             "--csv" => options.csv = Some(value()?),
             "--full" => options.full = true,
             "--json" => options.json = true,
@@ -131,8 +135,21 @@ fn read_trust(options: &Options) -> Result<Trust, String> {
         (None, None) => return Err("whose log is trusted? Give `--trust FILE`; see --help".to_owned()),
     };
     trust.rp_id.clone_from(&options.rp_id);
+    trust.bootstrap = options.bootstrap.as_deref().map(read_bootstrap).transpose()?;
     trust.web_origins = (!options.web_origins.is_empty()).then(|| options.web_origins.clone());
     Ok(trust)
+}
+
+/// A fingerprint, or a file that begins with one.
+fn read_bootstrap(word: &str) -> Result<String, String> {
+    if word.starts_with(FINGERPRINT_PREFIX) {
+        return Trust::read_bootstrap(word);
+    }
+    let mut text = String::new();
+    File::open(word)
+        .and_then(|file| file.take(TRUST_LIMIT_BYTES).read_to_string(&mut text))
+        .map_err(|error| unread(word, &error))?;
+    Trust::read_bootstrap(&text).map_err(|error| format!("`{word}`: {error}"))
 }
 
 fn open(path: &str) -> Result<Box<dyn Read>, String> {

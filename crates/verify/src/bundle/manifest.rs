@@ -201,6 +201,9 @@ impl Manifest {
         if has(PERIOD) != is_period || has(LEAVES) != is_period || (has(BEFORE) && !is_period) {
             return Err("the manifest has what belongs to a bundle of the other kind");
         }
+        if self.files.iter().any(|file| file.bytes > super::tar::FILE_LIMIT_BYTES) {
+            return Err("the manifest lists a file that is larger than an archive holds");
+        }
         if self.files.iter().any(|file| file.sha256.0.len() != 32) {
             return Err("a digest in the manifest is not 32 bytes");
         }

@@ -16,7 +16,7 @@ use crate::log::{Proven, belongs, fits, hashes};
 /// Reads `period.json`.
 pub(super) fn read(files: &mut Files<impl Read>) -> Result<Period, String> {
     let bytes = files.whole(PERIOD, PERIOD_LIMIT_BYTES)?;
-    let period: Period = canonical::read(&bytes).map_err(|error| format!("`{PERIOD}`: {error}"))?;
+    let period: Period = canonical::read_exact(&bytes).map_err(|error| format!("`{PERIOD}`: {error}"))?;
     if period.first < period.end { Ok(period) } else { Err("the period has no entries".to_owned()) }
 }
 
@@ -145,9 +145,13 @@ impl Reading<'_> {
 
 /// Reads JSON straight into its type, which takes a third of the time of [`domain::canonical::read`]: there are a
 /// million lines. A type without maps refuses duplicate and unknown keys by itself, and one without floats refuses every
-/// number that is no integer; integers beyond 2^53 are left to the caller.
+/// number that is no integer; integers beyond 2^53 are left to the caller. Its members see to it that an object is no
+/// list and a word no object; that the whole is an object is seen here.
 #[allow(clippy::disallowed_methods, reason = "for these types it is as strict, see above")]
 fn typed<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(serde::de::Error::custom("an object is expected"));
+    }
     serde_json::from_slice(bytes)
 }
 

@@ -8,6 +8,7 @@ fn verified(vector: &Vector) -> Verified {
     let mut trust = Trust::read(vector.trust.as_bytes()).unwrap();
     trust.rp_id = vector.rp_id.map(str::to_owned);
     trust.web_origins = vector.web_origin.map(|origin| vec![origin.to_owned()]);
+    trust.bootstrap.clone_from(&vector.bootstrap);
     verify_file(vector.file.as_slice(), &trust, 100).unwrap()
 }
 

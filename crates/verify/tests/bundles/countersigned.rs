@@ -33,7 +33,7 @@ fn with_eve() -> Scene {
 }
 
 /// Each as a receipt, as a bundle of cases and as a whole period.
-fn every_way(set: &mut Set, name: &str, scene: &Scene, verdicts: [&'static str; 2]) {
+pub(crate) fn every_way(set: &mut Set, name: &str, scene: &Scene, verdicts: [&'static str; 2]) {
     set.scene(&format!("key-{name}"), scene, verdicts[0]);
     set.add(&format!("cases-key-{name}"), Pack::cases(scene).bytes(), verdicts[1]);
     set.add(&format!("period-key-{name}"), Pack::period(scene, 0, scene.log.len()).bytes(), verdicts[1]);

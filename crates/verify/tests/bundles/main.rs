@@ -7,7 +7,15 @@
 mod agree;
 mod bytes;
 mod vectors;
+mod receipts;
+mod cases;
+mod logs;
+mod periods;
+mod archives;
+mod standings;
+mod spellings;
 mod reviews;
+mod later;
 mod countersigned;
 mod pack;
 #[path = "../receipts/scene.rs"]

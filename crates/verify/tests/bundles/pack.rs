@@ -4,7 +4,6 @@ use audit::Frontier;
 use domain::canonical;
 use domain::commitment::Disclosure;
 use domain::digest::Blob;
-use domain::entry::Kind as EntryKind;
 use domain::id::Origin;
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -169,8 +168,7 @@ fn is_request_leaf(leaf: &[u8]) -> bool {
 }
 
 fn is_request(scene: &Scene, index: usize) -> bool {
-    let leaf: domain::entry::Leaf = canonical::read(&scene.log[index].0).unwrap();
-    leaf.kind == EntryKind::Request
+    is_request_leaf(&scene.log[index].0)
 }
 
 pub(crate) fn entry_line(scene: &Scene, index: usize, size: usize) -> EntryLine {

@@ -159,13 +159,16 @@ pub(crate) struct Hand {
     pub(crate) rp_id: &'static str,
     pub(crate) flags: u8,
     pub(crate) kind: &'static str,
+    /// Behind which line it signs.
+    pub(crate) line: &'static str,
     /// What is signed instead of the statement.
     pub(crate) instead: Option<Vec<u8>>,
 }
 
 impl Hand {
     pub(crate) fn of(key: u8) -> Self {
-        Self { key, web: WEB, rp_id: RP_ID, flags: 0x05, kind: "webauthn.get", instead: None }
+        let (kind, line) = ("webauthn.get", "approval-statement");
+        Self { key, web: WEB, rp_id: RP_ID, flags: 0x05, kind, line, instead: None }
     }
 
     pub(crate) fn sign(&self, statement: &[u8]) -> SignedReview {
@@ -178,8 +181,8 @@ impl Hand {
     /// Signs with an authenticator that makes these signatures.
     pub(crate) fn sign_with(&self, statement: &[u8], make: impl Fn(&[u8]) -> Vec<u8>) -> SignedReview {
         let signed = self.instead.as_deref().unwrap_or(statement);
-        let challenge =
-            Sha256::new().chain_update(b"countersign/approval-statement/v1\n").chain_update(signed);
+        let line = format!("countersign/{}/v1\n", self.line);
+        let challenge = Sha256::new().chain_update(line).chain_update(signed);
         let challenge = URL_SAFE_NO_PAD.encode(challenge.finalize());
         let Self { kind, web, .. } = self;
         let client =
@@ -211,6 +214,8 @@ pub(crate) struct Scene {
     nonce: u8,
     /// Whether somebody has a key, so that the next one is signed for.
     peopled: bool,
+    /// Whether there is a second administrator, so that a standing in a group is signed for.
+    seconded: bool,
     /// Approvals under which keys may be enrolled, by whose key.
     vouched: BTreeMap<u8, ActionId>,
     /// The payloads of the cases in which keys were signed for, by their requests' places.
@@ -251,6 +256,7 @@ impl Scene {
             salt: 0,
             nonce: 0,
             peopled: false,
+            seconded: false,
             vouched: BTreeMap::new(),
             keys: BTreeMap::new(),
         };
@@ -285,6 +291,16 @@ impl Scene {
 
     /// A case in which a key is signed for, or another change.
     pub(crate) fn countersign(&mut self, case: &Countersign, change: &DirectoryEvent) -> ActionId {
+        self.countersign_then(case, change, |_| {})
+    }
+
+    /// The same, and then something more in that case.
+    pub(crate) fn countersign_then(
+        &mut self,
+        case: &Countersign,
+        change: &DirectoryEvent,
+        then: impl FnOnce(&mut Self),
+    ) -> ActionId {
         let payload = Fields::new(vec![Field::new(
             domain::directory::CHANGE_PATH,
             [3; 32],
@@ -321,6 +337,7 @@ impl Scene {
         if case.until > 3 {
             self.finish();
         }
+        then(self);
         let id = self.action.id();
         (self.action, self.standing) = held;
         id
@@ -381,8 +398,16 @@ impl Scene {
         self.change_under(event, Some(person(n)), Some(id))
     }
 
+    /// Puts somebody into a group as it should be: Ada does, or signs for it once there is a second administrator.
     pub(crate) fn join(&mut self, n: u8, group: &str) -> usize {
-        self.change(DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: person(n) })
+        let event = joined(n, group);
+        if !self.seconded {
+            self.seconded = n != ADA && group == "admins";
+            let by = self.peopled.then(|| person(ADA));
+            return self.change_under(event, by, None);
+        }
+        let id = self.countersign(&Countersign { verb: "config.group", ..Countersign::of(n) }, &event);
+        self.change_under(event, Some(person(n)), Some(id))
     }
 
     pub(crate) fn leave(&mut self, n: u8, group: &str) -> usize {
@@ -542,6 +567,10 @@ impl Scene {
 
 pub(crate) fn enrolled(n: u8, label: &str) -> DirectoryEvent {
     DirectoryEvent::KeyEnrolled { person: person(n), key: enrolment(n, label) }
+}
+
+pub(crate) fn joined(n: u8, group: &str) -> DirectoryEvent {
+    DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: person(n) }
 }
 
 pub(crate) fn open_payload() -> Vec<Disclosure> {

@@ -22,7 +22,9 @@ use domain::evaluation::Fact;
 use domain::id::ActionId;
 use domain::text::cut;
 use gateway::GatewayError;
-use gateway::limits::{REPORTED_ATTRIBUTE_BYTES, REPORTED_DATA_BYTES, REPORTED_NAME_BYTES};
+use gateway::limits::{
+    REPORTED_ATTRIBUTE_BYTES, REPORTED_ATTRIBUTE_NAME_BYTES, REPORTED_DATA_BYTES, REPORTED_NAME_BYTES,
+};
 use gateway::report::{Data, Reported};
 use mask::Masker;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ use super::auth::AnyCaller;
 use super::config::REPORT_LIMIT_BYTES;
 use super::parse::{limited_body, media_type, wrong_type};
 use super::reply::Problem;
-use super::shapes::{AnyObject, Id};
+use super::shapes::{AnyObject, Id, OtlpMessage};
 use otlp::Wire;
 
 pub(super) fn resources() -> OpenApiRouter<App> {
@@ -50,6 +52,18 @@ pub struct Reports {
     pub ids: Vec<ActionId>,
 }
 
+/// What was put on record, in the words of who reported.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[expect(dead_code, reason = "describes two answers that are written elsewhere")]
+struct ReportsOrOtlp {
+    /// For CloudEvents: the events' ids in the trail, in the order in which they came.
+    #[schema(value_type = Option<Vec<Id>>)]
+    ids: (),
+    /// For OTLP: what was not put on record, where there is such.
+    #[schema(value_type = Option<OtlpMessage>, rename = "partialSuccess")]
+    partial_success: (),
+}
+
 /// Report events: CloudEvents 1.0 (structured, batch, binary) or OpenTelemetry log records (OTLP/HTTP).
 ///
 /// CloudEvents are taken all or none. For OTLP, as `POST /v1/logs`.
@@ -59,14 +73,14 @@ pub struct Reports {
         content(
             (cloudevents::CloudEvent = "application/cloudevents+json"),
             (Vec<cloudevents::CloudEvent> = "application/cloudevents-batch+json"),
-            (AnyObject = "application/json"),
+            (OtlpMessage = "application/json"),
             (String = "application/x-protobuf"),
         ),
         description = "Events; a binary-mode CloudEvent's attributes stand in `ce-` headers, and its body is its data",
     ),
     responses(
         (status = 200, description = "They are on record; for OTLP, with what was not", content(
-            (Reports = "application/json"), (String = "application/x-protobuf"),
+            (ReportsOrOtlp = "application/json"), (String = "application/x-protobuf"),
         )),
         (status = 400, description = "What was sent is not as it must be; for OTLP as a `Status`", content(
             (super::reply::ProblemBody = "application/problem+json"), (AnyObject = "application/json"), (String = "application/x-protobuf"),
@@ -111,7 +125,7 @@ async fn report(
 /// Report OpenTelemetry log records, at the path that exporters use (OTLP/HTTP 1.x).
 #[utoipa::path(
     post, path = "/logs", tag = "activity", operation_id = "reportLogs",
-    request_body(content((AnyObject = "application/json"), (String = "application/x-protobuf"))),
+    request_body(content((OtlpMessage = "application/json"), (String = "application/x-protobuf"))),
     responses(
         (status = 200, description = "They are on record, but for those that `partialSuccess` counts", content(
             (AnyObject = "application/json"), (String = "application/x-protobuf"),
@@ -150,9 +164,11 @@ async fn otlp_answer(
         let caller = caller?;
         let bytes = limited_body(body, REPORT_LIMIT_BYTES).await?;
         let bytes = unpacked(headers, bytes)?;
-        let read = otlp::read(wire, &bytes).map_err(|why| Problem::bad("bad-records", why))?;
-        let events = masked(read.events, bytes.len()).await?;
-        app.gateway.report_activity(&caller.caller, &events).await?;
+        let mut read = otlp::read(wire, &bytes).map_err(|why| Problem::bad("bad-records", why))?;
+        let size = read.events.iter().map(Reported::written).sum();
+        read.events = masked(std::mem::take(&mut read.events), size).await?;
+        read.recheck();
+        app.gateway.report_activity(&caller.caller, &read.events).await?;
         Ok::<_, Problem>((read.rejected, read.why))
     };
     match taken.await {
@@ -232,8 +248,8 @@ async fn masked(events: Vec<Reported>, bytes: usize) -> Result<Vec<Reported>, Pr
     tokio::task::spawn_blocking(move || mask_all(events)).await.map_err(|_| GatewayError::Busy.into())
 }
 
-/// What is reported is a copy that nobody signed: secrets in it never enter the log.
-fn mask_all(mut events: Vec<Reported>) -> Vec<Reported> {
+/// What is reported is a copy that nobody signed: secrets in it never enter the log, wherever in an event they stand.
+pub(crate) fn mask_all(mut events: Vec<Reported>) -> Vec<Reported> {
     static MASKER: LazyLock<Masker> = LazyLock::new(Masker::default);
     // A mask can be longer than what it stands for; the limit holds all the same.
     let text = |name: Option<&str>, text: &mut String, limit: usize| {
@@ -243,13 +259,24 @@ fn mask_all(mut events: Vec<Reported>) -> Vec<Reported> {
         }
     };
     for event in &mut events {
-        if let Some(subject) = &mut event.subject {
-            text(None, subject, REPORTED_NAME_BYTES);
+        let names = [&mut event.event, &mut event.subject, &mut event.severity].into_iter().flatten();
+        for name in names.chain([&mut event.kind, &mut event.source]) {
+            text(None, name, REPORTED_NAME_BYTES);
         }
-        for (name, value) in &mut event.attributes {
-            if let Fact::Text(value) = value {
-                text(Some(name), value, REPORTED_ATTRIBUTE_BYTES);
+        for (mut name, mut value) in std::mem::take(&mut event.attributes) {
+            if let Fact::Text(value) = &mut value {
+                text(Some(&name), value, REPORTED_ATTRIBUTE_BYTES);
             }
+            text(None, &mut name, REPORTED_ATTRIBUTE_NAME_BYTES);
+            // Two names that are one once they are masked keep both their values.
+            let mut free = name.clone();
+            for number in 2.. {
+                if !event.attributes.contains_key(&free) {
+                    break;
+                }
+                free = format!("{name} ({number})");
+            }
+            event.attributes.insert(free, value);
         }
         match &mut event.data {
             Some(Data::Text(data)) => text(None, data, REPORTED_DATA_BYTES),

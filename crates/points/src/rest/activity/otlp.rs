@@ -10,7 +10,10 @@ use domain::canonical::INTEGER_LIMIT;
 use domain::evaluation::Fact;
 use domain::text::cut;
 use domain::time::Timestamp;
-use gateway::limits::{REPORTED_EVENTS, REPORTED_NAME_BYTES};
+use gateway::limits::{
+    REPORTED_ATTRIBUTE_BYTES, REPORTED_ATTRIBUTES, REPORTED_BYTES, REPORTED_EVENTS, REPORTED_LINE_BYTES,
+    REPORTED_NAME_BYTES,
+};
 use gateway::report::{Data, Form, Reported};
 use prost::Message as _;
 use serde_json::{Map, Value, json};
@@ -78,25 +81,93 @@ pub fn read(wire: Wire, bytes: &[u8]) -> Result<Records, String> {
         return Err(format!("a request has at most {REPORTED_EVENTS} log records"));
     }
     let mut records = Records::default();
+    let mut room = REPORTED_BYTES / 2;
     for logs in request.resource_logs {
         let resource = logs.resource.unwrap_or_default();
         for logs in logs.scope_logs {
             let scope = logs.scope.unwrap_or_default();
+            let shared = Shared::of(&resource, &scope);
             for record in logs.log_records {
-                let event = event(record, &resource, &scope);
-                match event.check() {
-                    Ok(()) => records.events.push(event),
-                    Err(error) => {
-                        records.rejected += 1;
-                        if records.why.is_empty() {
-                            records.why = error.to_string();
-                        }
-                    }
+                let taken = shared.as_ref().map_err(Clone::clone).and_then(|shared| {
+                    let event = event(record, shared);
+                    event.check().map_err(|error| error.to_string())?;
+                    room = room.checked_sub(event.written()).ok_or_else(too_much)?;
+                    Ok(event)
+                });
+                match taken {
+                    Ok(event) => records.events.push(event),
+                    Err(why) => records.reject(why),
                 }
             }
         }
     }
     Ok(records)
+}
+
+fn too_much() -> String {
+    format!("the records come to more than {} bytes; send fewer at a time", REPORTED_BYTES / 2)
+}
+
+impl Records {
+    /// One record more is not put on record.
+    fn reject(&mut self, why: String) {
+        self.rejected += 1;
+        if self.why.is_empty() {
+            self.why = why;
+        }
+    }
+
+    /// Rejects what is over a limit now that it is masked: a mask can be longer than what it stands for.
+    pub(super) fn recheck(&mut self) {
+        for event in std::mem::take(&mut self.events) {
+            match event.check() {
+                Ok(()) => self.events.push(event),
+                Err(error) => self.reject(error.to_string()),
+            }
+        }
+    }
+}
+
+/// What the records of one resource and scope have in common. Each record's event holds a copy, so that it is held
+/// against the limits before any is made: a small request must not become a large one here.
+struct Shared {
+    attributes: BTreeMap<String, Fact>,
+    /// The service and the scope.
+    source: String,
+}
+
+impl Shared {
+    fn of(resource: &Resource, scope: &Scope) -> Result<Self, String> {
+        if resource.attributes.len() > REPORTED_ATTRIBUTES {
+            return Err(format!("a resource has at most {REPORTED_ATTRIBUTES} attributes"));
+        }
+        let mut attributes = BTreeMap::new();
+        let mut bytes = 0_usize;
+        for pair in &resource.attributes {
+            let value = fact(pair.value.clone());
+            let length = if let Fact::Text(text) = &value { text.len() } else { 0 };
+            bytes = bytes.saturating_add(length).saturating_add(pair.key.len());
+            if bytes > REPORTED_LINE_BYTES {
+                return Err(format!("a resource has at most {REPORTED_LINE_BYTES} bytes"));
+            }
+            attributes.insert(format!("resource.{}", pair.key), value);
+        }
+        let service =
+            text_of(&attributes, "resource.service.name").unwrap_or_else(|| "unknown_service".to_owned());
+        let source = if scope.name.is_empty() { service } else { format!("{service}/{}", scope.name) };
+        if !scope.version.is_empty() {
+            let version = cut(&scope.version, REPORTED_ATTRIBUTE_BYTES).to_owned();
+            attributes.insert("scope.version".to_owned(), Fact::Text(version));
+        }
+        Ok(Self { attributes, source: cut(&source, REPORTED_NAME_BYTES).to_owned() })
+    }
+}
+
+fn text_of(attributes: &BTreeMap<String, Fact>, name: &str) -> Option<String> {
+    match attributes.get(name) {
+        Some(Fact::Text(text)) if !text.is_empty() => Some(text.clone()),
+        Some(_) | None => None,
+    }
 }
 
 /// The answer to a request that was taken, in whole or in part.
@@ -132,26 +203,17 @@ pub(super) fn status(wire: Wire, status: StatusCode, message: &str) -> Vec<u8> {
     }
 }
 
-fn event(record: LogRecord, resource: &Resource, scope: &Scope) -> Reported {
+fn event(record: LogRecord, shared: &Shared) -> Reported {
     let mut attributes = BTreeMap::new();
     for pair in record.attributes {
         attributes.insert(pair.key, fact(pair.value));
     }
-    for pair in &resource.attributes {
-        attributes.insert(format!("resource.{}", pair.key), fact(pair.value.clone()));
-    }
-    let text = |name: &str| match attributes.get(name) {
-        Some(Fact::Text(text)) if !text.is_empty() => Some(text.clone()),
-        Some(_) | None => None,
-    };
-    let service = text("resource.service.name").unwrap_or_else(|| "unknown_service".to_owned());
-    let source = if scope.name.is_empty() { service } else { format!("{service}/{}", scope.name) };
+    // A record's own attributes cannot pass for its resource's.
+    attributes.extend(shared.attributes.clone());
+    let text = |name: &str| text_of(&attributes, name);
     let kind = Some(record.event_name).filter(|name| !name.is_empty());
     let kind = kind.or_else(|| text("event.name")).unwrap_or_else(|| "log".to_owned());
     let subject = text("gen_ai.request.model").or_else(|| text("gen_ai.response.model"));
-    if !scope.version.is_empty() {
-        attributes.insert("scope.version".to_owned(), Fact::Text(scope.version.clone()));
-    }
     if record.span_id.len() == 8 {
         attributes.insert("span_id".to_owned(), Fact::Text(hex(&record.span_id)));
     }
@@ -165,7 +227,7 @@ fn event(record: LogRecord, resource: &Resource, scope: &Scope) -> Reported {
     Reported {
         form: Form::Otlp,
         kind,
-        source: cut(&source, REPORTED_NAME_BYTES).to_owned(),
+        source: shared.source.clone(),
         event: None,
         subject,
         // 64 bits of nanoseconds end before 2^53 microseconds do.
@@ -368,7 +430,8 @@ fn pairs(members: &mut Map<String, Value>, name: &str) -> Result<Vec<KeyValue>, 
 
 fn unhex(text: &str) -> Result<Vec<u8>, String> {
     let bad = || "an id is expected to be hexadecimal".to_owned();
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+    // `from_str_radix` alone would take `+f` for a byte.
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(bad());
     }
     text.as_bytes()

@@ -3,8 +3,8 @@
 use axum::http::HeaderMap;
 use domain::evaluation::Fact;
 use futures_util::StreamExt as _;
-use gateway::limits::{REPORTED_DATA_BYTES, REPORTED_EVENTS};
-use gateway::report::Data;
+use gateway::limits::{REPORTED_BYTES, REPORTED_DATA_BYTES, REPORTED_EVENTS};
+use gateway::report::{Data, Reported};
 use serde_json::{Value, json};
 
 use super::house::{Answer, House};
@@ -83,6 +83,36 @@ async fn secrets_in_a_report_never_enter_the_log() {
         assert!(!line.contains(secret), "{line}");
     }
     assert!(line.contains("my key is "), "{line}");
+}
+
+/// A name, an id or an address can hold a secret as well as a value can.
+#[tokio::test]
+async fn secrets_in_a_reports_names_never_enter_the_log_either() {
+    let house = House::usual().await;
+    let mut event = cloud_event("order for ann@example.org");
+    event["source"] = "https://app:sup3rS3cretPw9@db.example/x".into();
+    event["type"] = "ghp_16C7e42F292c6912E7710c838347Ae178B4a".into();
+    let answer = report(&house, CE, event.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let token = house.token("bot").await;
+    let named = |name: &str| json!({ "key": name, "value": { "stringValue": "kept" } });
+    let record = json!({
+        "severityText": "bob@example.org",
+        "attributes": [named("carol@example.org"), named("dan@example.org")],
+    });
+    let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [record] }] }] }).to_string();
+    let answer = house.ask("POST", "/v1/logs").bearer(&token).raw("application/json", body).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let lines = lines(&house);
+    let text = json!(lines).to_string();
+    for secret in ["ann@example", "sup3rS3cretPw9", "ghp_16C7", "bob@example", "carol@", "dan@"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    assert_eq!(
+        text.matches("kept").count(),
+        2,
+        "two names that are one once masked keep their values: {text}"
+    );
 }
 
 #[tokio::test]
@@ -240,6 +270,112 @@ fn both_encodings_of_otlp_read_the_same() {
     assert_eq!(event.data, Some(Data::Text("{\"a\":1}".to_owned())));
     let bytes = otlp::protobuf_of_json(json).unwrap();
     assert_eq!(otlp::read(Wire::Protobuf, &bytes).unwrap(), records);
+}
+
+/// What many records share stands once in a request, and in each one's line: a request of some kilobytes must not come to
+/// gigabytes.
+#[test]
+fn what_records_share_is_counted_for_each() {
+    let resource = |length: usize, count: usize| {
+        let pair = |n| json!({ "key": format!("k{n}"), "value": { "stringValue": "x".repeat(length) } });
+        json!({ "attributes": (0..count).map(pair).collect::<Vec<_>>() })
+    };
+    let read = |resource: Value| {
+        let records = vec![json!({}); REPORTED_EVENTS];
+        let logs = json!({ "resource": resource, "scopeLogs": [{ "logRecords": records }] });
+        let body = json!({ "resourceLogs": [logs] });
+        otlp::read(Wire::Json, body.to_string().as_bytes()).unwrap()
+    };
+    let usual = read(resource(100, 5));
+    assert_eq!((usual.events.len(), usual.rejected), (REPORTED_EVENTS, 0));
+    let large = read(resource(8_000, 30));
+    let written: usize = large.events.iter().map(Reported::written).sum();
+    assert!(written <= REPORTED_BYTES, "{written}");
+    assert_eq!(large.events.len() as u64 + large.rejected, REPORTED_EVENTS as u64);
+    assert!(large.why.contains("send fewer"), "{}", large.why);
+    for (resource, why) in [
+        (resource(8_000, 100), "a resource has at most 262144 bytes"),
+        (resource(1, 129), "a resource has at most 128 attributes"),
+    ] {
+        let refused = read(resource);
+        assert_eq!((refused.events.len(), refused.rejected), (0, REPORTED_EVENTS as u64));
+        assert_eq!(refused.why, why);
+    }
+}
+
+/// Escapes make a line six times as long as what it holds; the line is what counts.
+#[test]
+fn an_event_is_held_against_its_length_as_it_is_written() {
+    let control = "\u{1}".repeat(8_000);
+    let pairs: Vec<_> =
+        (0..6).map(|n| json!({ "key": format!("k{n}"), "value": { "stringValue": control } })).collect();
+    let body =
+        json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{ "attributes": pairs }, {}] }] }] });
+    let read = otlp::read(Wire::Json, body.to_string().as_bytes()).unwrap();
+    assert_eq!((read.events.len(), read.rejected), (1, 1), "{}", read.why);
+}
+
+#[test]
+fn an_id_that_is_not_hexadecimal_is_refused() {
+    for id in ["+f+f+f+f+f+f+f+f", "0g", "abc", "\u{e4}\u{e4}"] {
+        let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{ "spanId": id }] }] }] });
+        assert!(otlp::read(Wire::Json, body.to_string().as_bytes()).is_err(), "{id}");
+    }
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+    let list = format!(r#"{{"resourceLogs":{}}}"#, deep("[", "]"));
+    assert!(otlp::read(Wire::Json, list.as_bytes()).is_err());
+    assert!(structured(deep("{\"data\":", "}").as_bytes()).is_err());
+    // A protobuf value within a value within a value: field 5 (list), field 1 (values).
+    let mut bytes = Vec::new();
+    for _ in 0..5_000 {
+        for tag in [0x0a_u8, 0x2a] {
+            let mut outer = vec![tag];
+            let mut length = bytes.len();
+            while length >= 0x80 {
+                outer.push(length.to_le_bytes()[0] | 0x80);
+                length >>= 7;
+            }
+            outer.push(length.to_le_bytes()[0]);
+            outer.extend_from_slice(&bytes);
+            bytes = outer;
+        }
+    }
+    for tag in [0x2a_u8, 0x12, 0x12, 0x0a] {
+        let mut outer = vec![tag];
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            outer.push(length.to_le_bytes()[0] | 0x80);
+            length >>= 7;
+        }
+        outer.push(length.to_le_bytes()[0]);
+        outer.extend_from_slice(&bytes);
+        bytes = outer;
+    }
+    assert!(otlp::read(Wire::Protobuf, &bytes).is_err());
+}
+
+/// A small body of gzip that is a large one of JSON.
+#[tokio::test]
+async fn what_is_too_large_out_of_its_compression_is_refused() {
+    use std::io::Write as _;
+    let house = House::usual().await;
+    let token = house.token("bot").await;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![b' '; 64 << 20]).unwrap();
+    let bomb = packed.finish().unwrap();
+    assert!(bomb.len() < 100_000);
+    let answer = house
+        .ask("POST", "/v1/logs")
+        .bearer(&token)
+        .with("content-encoding", "gzip")
+        .raw("application/json", bomb)
+        .send()
+        .await;
+    assert_eq!(answer.status, 413, "{}", answer.body);
 }
 
 proptest::proptest! {

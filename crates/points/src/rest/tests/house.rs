@@ -2,12 +2,14 @@
 //! the API's own document.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{Ed25519Signer, NoteSigner as _};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use domain::directory::{Change, DirectoryEvent};
 use domain::id::{ActionId, AgentId, PersonId, TargetName};
@@ -24,7 +26,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower_service::Service as _;
 
-use super::passkey::SoftPasskey;
+use super::passkey::{Enrolled as _, SoftPasskey};
+use crate::peer::TrustedProxies;
 use crate::rest::{Parts, openapi, router};
 
 pub(crate) const PUBLIC_URL: &str = "http://localhost:7676";
@@ -81,10 +84,17 @@ pub(crate) struct Sending<'a> {
     method: &'static str,
     path: String,
     headers: Vec<(&'static str, String)>,
+    from: Option<SocketAddr>,
     body: Vec<u8>,
 }
 
 impl Sending<'_> {
+    /// The same over a connection from this address.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.from = Some(SocketAddr::new(address.parse().unwrap(), 50_000));
+        self
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -108,7 +118,10 @@ impl Sending<'_> {
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Body::from(self.body)).unwrap();
+        let mut request = request.body(Body::from(self.body)).unwrap();
+        if let Some(from) = self.from {
+            request.extensions_mut().insert(ConnectInfo(from));
+        }
         self.house.router.clone().call(request).await.unwrap()
     }
 
@@ -185,7 +198,8 @@ impl House {
         let sinks = Arc::new(evidence::sink::Sinks::default());
         let activity = dir.path().join("activity");
         let store = Arc::clone(gateway.store());
-        let trail = Arc::new(evidence::TrailService::new(store, activity, Default::default(), sinks));
+        let source = evidence::sink::Source { store, activity, ocsf: Default::default(), node: None };
+        let trail = Arc::new(evidence::TrailService::new(source, sinks));
         let bundles =
             Arc::new(evidence::BundleService::new(Arc::clone(&gateway), dir.path().to_owned(), None));
         let router = router(Parts {
@@ -195,6 +209,7 @@ impl House {
             bundles,
             search: Arc::clone(&search),
             backup_folder: Some(dir.path().join("backups")),
+            trusted_proxies: TrustedProxies::read(["192.0.2.0/24"]).unwrap(),
         });
         let document = serde_json::to_value(openapi()).unwrap();
         Self { gateway, clock, router, document, search, names: BTreeMap::new(), dir }
@@ -246,7 +261,7 @@ impl House {
     }
 
     pub(crate) fn ask(&self, method: &'static str, path: impl Into<String>) -> Sending<'_> {
-        Sending { house: self, method, path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Sending { house: self, method, path: path.into(), headers: Vec::new(), from: None, body: Vec::new() }
     }
 
     /// A fresh assertion of an agent's.
@@ -269,7 +284,7 @@ impl House {
     /// A session of somebody who has just signed in, from the API.
     pub(crate) async fn session(&self, name: &str) -> String {
         let options = self.ask("POST", "/v1/login/options").send().await;
-        let credential = self.passkey(name).get(&options.body);
+        let credential = self.passkey(name).get_json(&options.body);
         let answer = self.ask("POST", "/v1/login").json(&json!({ "credential": credential })).send().await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let cookie = answer.header("set-cookie").to_owned();
@@ -295,7 +310,7 @@ impl House {
         if prepared.status != 200 {
             return prepared;
         }
-        let credential = self.passkey(name).get(&prepared.body["options"]);
+        let credential = self.passkey(name).get_json(&prepared.body["options"]);
         let review = json!({ "statement": prepared.body["statement"], "credential": credential });
         self.ask("POST", format!("/v1/approvals/{id}/reviews")).bearer(&session).json(&review).send().await
     }

@@ -111,6 +111,10 @@ impl Deployment for Place {
         signer().verifier().clone()
     }
 
+    fn behind_its_back(&self, statements: &str) {
+        self.tamper(statements);
+    }
+
     fn scratch(&self) -> &Path {
         self.dir.path()
     }

@@ -189,6 +189,30 @@ async fn a_full_disk_fails_then_stops_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_follows_genesis_before_there_is_an_anchor() {
+    let place = Place::new();
+    // The anchor's draft cannot be made.
+    let in_the_way = place.anchor().with_file_name("anchor.latest.draft");
+    fs::create_dir_all(&in_the_way).unwrap();
+    let store = place.open_store();
+    for _ in 0..2 {
+        let refused = store.record(note("too early")).await;
+        assert!(matches!(&refused, Err(StoreError::Failed(why)) if why.contains("anchor")), "{refused:?}");
+    }
+    assert_eq!(store.head().await.unwrap().size, 1);
+    // A start meets no log that it could take for an old backup, and is as careful.
+    drop(store);
+    let store = place.open_store();
+    assert!(store.record(note("still too early")).await.is_err());
+    assert_eq!(store.head().await.unwrap().size, 1);
+    fs::remove_dir(&in_the_way).unwrap();
+    record(&store, 2).await;
+    assert!(place.anchor().exists());
+    drop(store);
+    place.open_store();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_behind_the_signature_stops_the_log_at_once() {
     let place = Place::new();
     let store = place.open_store();

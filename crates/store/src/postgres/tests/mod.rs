@@ -8,4 +8,5 @@ mod conforms;
 mod corruption;
 mod faults;
 mod outbox;
+mod pressure;
 mod shared;

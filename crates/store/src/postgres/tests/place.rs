@@ -80,6 +80,10 @@ impl Place {
         PostgresStore::open(self.config_at(url, &anchor)).await.unwrap()
     }
 
+    pub(super) fn signer_origin(&self) -> Origin {
+        self.config().origin
+    }
+
     /// What somebody with a hand on the database does to it.
     pub(super) fn sql(&self, statement: &str) -> String {
         self.server.sql(&self.name, &format!("SET search_path = countersign; {statement}"))
@@ -132,6 +136,10 @@ impl Deployment for Place {
 
     fn log_key(&self) -> VerifierKey {
         signer().verifier().clone()
+    }
+
+    fn behind_its_back(&self, statements: &str) {
+        self.sql(statements);
     }
 
     fn scratch(&self) -> &Path {

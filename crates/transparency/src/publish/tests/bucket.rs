@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use audit::Note;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, Request, State};
@@ -14,6 +15,84 @@ use super::fake::{Fake, log_key};
 use super::place::{Files, check, is_700_after_300};
 
 type Objects = Arc<Mutex<BTreeMap<String, (Bytes, u64)>>>;
+
+/// What a server does wrong, at one of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// It answers with this status, and does nothing.
+    Status(u16),
+    /// It does as it was asked, and answers with this status.
+    DoneStatus(u16),
+    /// It says that it is done, and nothing is.
+    Forgets,
+    /// It keeps half of what it is given.
+    Half,
+    /// Its answer ends before its length.
+    BreaksOff,
+    /// Its answer does not end.
+    Endless,
+    /// It names another version than stands.
+    Tag(&'static str),
+}
+
+/// The request that goes wrong, counted down, and how; what follows is well again.
+type Fault = Arc<Mutex<Option<(usize, Wrong)>>>;
+
+async fn answer_wrongly(
+    State((objects, fault)): State<(Objects, Fault)>,
+    query: RawQuery,
+    method: Method,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let wrong = {
+        let mut fault = fault.lock().unwrap();
+        match fault.as_mut() {
+            Some((0, wrong)) => {
+                let wrong = *wrong;
+                *fault = None;
+                Some(wrong)
+            }
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        }
+    };
+    let (parts, body) = request.into_parts();
+    let writes = method == Method::PUT;
+    let whole = move |body: axum::body::Body| Request::from_parts(parts, body);
+    match wrong {
+        Some(Wrong::Status(status)) => return StatusCode::from_u16(status).unwrap().into_response(),
+        Some(Wrong::Forgets) if writes => return StatusCode::OK.into_response(),
+        Some(Wrong::Half) if writes => {
+            let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+            let half = bytes.slice(..bytes.len() / 2);
+            return answer(State(objects), query, method, headers, whole(half.into())).await;
+        }
+        _ => {}
+    }
+    let mut told = answer(State(objects), query, method, headers, whole(body)).await;
+    match wrong {
+        Some(Wrong::DoneStatus(status)) => StatusCode::from_u16(status).unwrap().into_response(),
+        Some(Wrong::BreaksOff) => {
+            told.headers_mut().insert("content-length", "100000".parse().unwrap());
+            told
+        }
+        Some(Wrong::Endless) => {
+            let more = futures_util::stream::repeat_with(|| {
+                Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 1 << 20]))
+            });
+            axum::body::Body::from_stream(more).into_response()
+        }
+        Some(Wrong::Tag(tag)) => {
+            told.headers_mut().insert("etag", tag.parse().unwrap());
+            told
+        }
+        _ => told,
+    }
+}
 
 async fn answer(
     State(objects): State<Objects>,
@@ -73,10 +152,16 @@ async fn answer(
 }
 
 async fn serve() -> (Objects, S3Config) {
-    let objects = Objects::default();
+    let (objects, _, config) = serve_wrongly().await;
+    (objects, config)
+}
+
+async fn serve_wrongly() -> (Objects, Fault, S3Config) {
+    let (objects, fault) = (Objects::default(), Fault::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(answer).with_state(Arc::clone(&objects));
+    let router =
+        Router::new().fallback(answer_wrongly).with_state((Arc::clone(&objects), Arc::clone(&fault)));
     tokio::spawn(async move { axum::serve(listener, router).await });
     let config = S3Config {
         endpoint,
@@ -87,7 +172,7 @@ async fn serve() -> (Objects, S3Config) {
         secret_key: "very secret".to_owned(),
         path_style: true,
     };
-    (objects, config)
+    (objects, fault, config)
 }
 
 fn files(objects: &Objects) -> Files {
@@ -134,5 +219,56 @@ async fn a_bucket_that_refuses_is_tried_again_and_tells_no_secret() {
         let failed = publisher.publish(&log.note(3)).await.unwrap_err();
         assert!(matches!(failed, PublishError::Target { .. }), "{failed}");
         assert!(!failed.to_string().contains("X-Amz"), "{failed}");
+    }
+}
+
+/// Whatever a server does wrong at whatever request: what is published stays whole, or nothing is said to be published;
+/// and once the server is well, publishing goes on, or has said why it does not.
+#[tokio::test]
+async fn a_bucket_that_does_wrong_never_makes_the_log_lie() {
+    let log = Arc::new(Fake::new(260));
+    let statuses = [301, 403, 404, 409, 412, 500];
+    let wrongs = statuses.iter().map(|status| Wrong::Status(*status)).chain([
+        Wrong::DoneStatus(500),
+        Wrong::Forgets,
+        Wrong::Half,
+        Wrong::BreaksOff,
+        Wrong::Endless,
+        Wrong::Tag(""),
+        Wrong::Tag("\"another\""),
+    ]);
+    let (objects, fault, config) = serve_wrongly().await;
+    let publisher = Publisher::new(log.clone(), S3::new(config).unwrap(), log_key());
+    let publish = async |size| publisher.publish(&log.note(size)).await;
+    publish(250).await.unwrap();
+    let start = objects.lock().unwrap().clone();
+    for wrong in wrongs {
+        for step in 0.. {
+            objects.lock().unwrap().clone_from(&start);
+            *fault.lock().unwrap() = Some((step, wrong));
+            let outcome = publish(260).await;
+            let reached = fault.lock().unwrap().take().is_none();
+            let stands = objects.lock().unwrap()["public/log/checkpoint"].0.clone();
+            let whole = Note::parse(&stands).is_ok();
+            if whole {
+                let size = check(&files(&objects));
+                assert!(size == 250 || size == 260, "{wrong:?} at {step}: {size}");
+            }
+            // Half a checkpoint is the server's lie, and is found at once or at the next look.
+            assert!(whole || wrong == Wrong::Half, "{wrong:?} at {step}");
+            let again = publish(260).await;
+            match (&outcome, &again) {
+                (_, Ok(260)) => assert_eq!(check(&files(&objects)), 260, "{wrong:?} at {step}"),
+                // A server that keeps half of a file for good, or denies one that it has, is a human's to look at.
+                (_, Err(PublishError::Stopped { .. })) => {
+                    assert!(matches!(wrong, Wrong::Half), "{wrong:?} at {step}: {again:?}");
+                }
+                _ => panic!("{wrong:?} at {step}: {outcome:?}, then {again:?}"),
+            }
+            if !reached {
+                assert!(step > 12, "{step} requests in all");
+                break;
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A log in memory, of any size at once.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use audit::{
@@ -30,6 +31,9 @@ pub(super) struct Fake {
     levels: Vec<Vec<Hash>>,
     head: Mutex<Head>,
     origin: Origin,
+    /// Held while leaves are not to be had.
+    gate: Arc<tokio::sync::Mutex<()>>,
+    readers: AtomicUsize,
 }
 
 impl Fake {
@@ -42,7 +46,8 @@ impl Fake {
         let leaves: Vec<_> = (0..size).map(leaf).collect();
         let levels = levels(&leaves);
         let head = Mutex::new(Head { size, time: Timestamp::ZERO, checkpoint: String::new() });
-        let fake = Self { leaves, levels, head, origin: ORIGIN.parse().unwrap() };
+        let (gate, readers) = (Arc::default(), AtomicUsize::default());
+        let fake = Self { leaves, levels, head, origin: ORIGIN.parse().unwrap(), gate, readers };
         fake.head.lock().unwrap().checkpoint = fake.note(size);
         fake
     }
@@ -57,6 +62,16 @@ impl Fake {
     pub(super) fn note(&self, size: u64) -> String {
         let checkpoint = Checkpoint::new(ORIGIN, size, self.root(size), Vec::new()).unwrap();
         checkpoint.sign(&[&signer()]).unwrap().note().to_string()
+    }
+
+    /// No leaves are read until what this answers is dropped.
+    pub(super) fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.gate).try_lock_owned().unwrap()
+    }
+
+    /// How many are reading leaves.
+    pub(super) fn readers(&self) -> usize {
+        self.readers.load(Ordering::Relaxed)
     }
 
     pub(super) fn leaves(&self) -> &[Vec<u8>] {
@@ -106,6 +121,9 @@ impl Ledger for Fake {
     }
 
     async fn leaves(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        drop(self.gate.lock().await);
+        self.readers.fetch_sub(1, Ordering::Relaxed);
         let to = to.min(from + limits::PAGE_LIMIT as u64).min(self.leaves.len() as u64);
         Ok(self.leaves[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()].to_vec())
     }
@@ -117,6 +135,10 @@ impl Ledger for Fake {
 
     async fn consistency(&self, old: u64, new: u64) -> Result<Vec<[u8; 32]>, StoreError> {
         Ok(consistency_proof(self, old, new)?.iter().map(|hash| *hash.as_bytes()).collect())
+    }
+
+    async fn pruned_below(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn rotations(&self) -> Result<Vec<Rotation>, StoreError> {

@@ -94,3 +94,27 @@ async fn an_unchanged_checkpoint_is_not_sent_again() {
     notes.send(Some(log.note(3))).unwrap();
     assert_eq!(ask(router, conditional(&tag)).await.0, StatusCode::OK);
 }
+
+/// Nobody is let in who does not find the store free.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_strangers_does_not_take_all_readers() {
+    let log = Arc::new(Fake::new(300));
+    let router: Router = router(log.clone(), Notes::Head);
+    let held = log.hold();
+    let crowd: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(get(router.clone(), "/tile/entries/000")))
+        .map(|task| async { task.await.unwrap() })
+        .collect();
+    let mut crowd = Box::pin(futures_util::future::join_all(crowd));
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(4), &mut crowd).await.is_err());
+    assert_eq!(log.readers(), 2, "as many read as may, and no more");
+    // Those who wait too long are told so; a checkpoint needs no turn.
+    assert_eq!(get(router.clone(), "/checkpoint").await.0, StatusCode::OK);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    drop(held);
+    let answers = crowd.await;
+    let told = |status| answers.iter().filter(|answer| answer.0 == status).count();
+    assert_eq!((told(StatusCode::OK), told(StatusCode::SERVICE_UNAVAILABLE)), (2, 18));
+    let busy = answers.iter().find(|answer| answer.0 == StatusCode::SERVICE_UNAVAILABLE).unwrap();
+    assert_eq!(busy.1["retry-after"], "1");
+}

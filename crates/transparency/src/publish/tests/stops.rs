@@ -13,7 +13,7 @@ use store::{Leaves, Ledger as _, Pruning};
 
 use super::super::{Folder, Notes, PublishError, Publisher};
 use super::fake::{Fake, ORIGIN, log_key, signer};
-use super::place::{Memory, check, read_folder};
+use super::place::{Fault, Memory, check, read_folder};
 
 async fn publish(log: &Arc<Fake>, target: &Memory, note: &str) -> Result<u64, PublishError> {
     Publisher::new(log.clone(), target.clone(), log_key()).publish(note).await
@@ -46,6 +46,27 @@ async fn a_smaller_or_forked_log_is_not_published() {
     assert_eq!(publish(&log, &target, &log.note(599)).await.unwrap(), 600);
     assert_eq!(*target.files.lock().unwrap(), files);
     publish(&log, &target, &log.note(700)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_speaks_against_a_log_that_went_back() {
+    let (log, fork) = (Arc::new(Fake::new(700)), Arc::new(Fake::forked(900, 500)));
+    let target = Memory::default();
+    let against = async |log: &Arc<Fake>| {
+        Publisher::new(log.clone(), target.clone(), log_key()).contradiction().await.unwrap()
+    };
+    assert_eq!(against(&log).await, None, "nothing is published");
+    publish(&log, &target, &log.note(600)).await.unwrap();
+    assert_eq!(against(&log).await, None);
+    let behind = against(&Arc::new(Fake::new(599))).await.unwrap();
+    assert!(behind.contains("600 entries are published, and this log has 599"), "{behind}");
+    assert!(against(&fork).await.unwrap().contains("it was forked"));
+    // What the log's key has not signed proves nothing.
+    target.files.lock().unwrap().get_mut("checkpoint").unwrap()[40] ^= 1;
+    assert_eq!(against(&fork).await, None);
+    target.failing(Some(Fault { step: 0, done: false }));
+    let unasked = Publisher::new(log.clone(), target.clone(), log_key()).contradiction().await;
+    assert!(matches!(unasked, Err(PublishError::Target { .. })), "{unasked:?}");
 }
 
 #[tokio::test]

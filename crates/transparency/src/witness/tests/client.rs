@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use audit::witness::AddCheckpoint;
@@ -153,6 +154,33 @@ async fn a_quicker_gateway_of_the_same_log_is_no_alarm() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_that_hears_late_of_the_others_is_no_alarm() {
+    let scene = Scene::new(9, 1);
+    scene.client(policy(1, 1)).0.start().await.unwrap();
+    // It has not heard for seconds, and then it has.
+    let late = Leaves::of_size(7).signed().note().to_string();
+    scene.log.stale.lock().unwrap().extend(vec![late; limits::BEHIND_LOOKS as usize]);
+    let (mut client, view) = scene.client(policy(1, 1));
+    client.start().await.unwrap();
+    assert_eq!((size(&view), named(&view)[0].1.clone()), (Some(9), cosigned(9)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_answer_is_contradicted_by_nobody() {
+    let scene = Scene::new(9, 1);
+    scene.client(policy(1, 1)).0.start().await.unwrap();
+    // What this process remembers is old, and the store cannot be asked.
+    scene.log.become_(Leaves::of_size(7));
+    scene.log.silent.store(true, Ordering::Relaxed);
+    let (mut client, view) = scene.client(policy(1, 1));
+    assert!(matches!(client.start().await, Err(ClientError::Head(_))));
+    assert!(!named(&view)[0].1.is_alarm());
+    // Once it can be, the alarm is true.
+    scene.log.silent.store(false, Ordering::Relaxed);
+    assert!(matches!(client.start().await, Err(ClientError::Ahead { theirs: 9, ours: 7, .. })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn witnesses_that_fail_are_left_alone_longer_and_longer() {
     let scene = Scene::new(5, 1);
     scene.net.host(2, |_| Err(TransportError("refused".into())));
@@ -224,6 +252,9 @@ async fn answers_that_prove_nothing_count_for_nothing() {
         (422, "text/plain", "no\n".into()),
         (409, "text/plain", "5\n".into()),
         (409, "text/x.tlog.size", "five\n".into()),
+        // The very size that it was asked from, which is no tree of the head's size.
+        (409, "text/x.tlog.size", "0\n".into()),
+        (409, "text/x.tlog.size", "3\n".into()),
         (500, "text/plain", "<html>".into()),
     ] {
         let scene = Scene::new(5, 0);

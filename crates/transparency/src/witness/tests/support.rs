@@ -1,6 +1,7 @@
 //! A log in memory that can be cut back or rewritten, and a way to witnesses without a network.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -78,6 +79,8 @@ pub(super) struct TestLog {
     pub(super) leaves: Mutex<Leaves>,
     /// Heads to answer before the real one: what a reader sees who is late.
     pub(super) stale: Mutex<Vec<String>>,
+    /// Whether the store behind it cannot be asked.
+    pub(super) silent: AtomicBool,
 }
 
 impl TestLog {
@@ -102,6 +105,9 @@ impl WitnessedLog for TestLog {
     }
 
     async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, SourceError> {
+        if self.silent.load(Ordering::Relaxed) {
+            return Err(SourceError("the store is away".into()));
+        }
         let leaves = self.leaves.lock().unwrap().clone();
         consistency_proof(&leaves, old, new).map_err(|error| SourceError(error.to_string()))
     }

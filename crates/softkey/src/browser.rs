@@ -1,18 +1,17 @@
-//! A passkey in software: a browser and an authenticator that we did not write (the `passkey` crate), which take
-//! our options as JSON and answer as a browser would.
+//! A browser and an authenticator that we did not write: the `passkey` crate.
 
 use std::borrow::Cow;
 
-use ::passkey::authenticator::{Authenticator, UiHint, UserCheck, UserValidationMethod};
-use ::passkey::client::{Client, DefaultClientData, Origin};
-use ::passkey::crypto::rust_crypto::RustCryptoBackend;
-use ::passkey::types::Passkey;
-use ::passkey::types::ctap2::{Aaguid, Ctap2Error};
-use ::passkey::types::webauthn::{CredentialCreationOptions, CredentialRequestOptions};
 use anyhow::{Context as _, anyhow};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use passkey::authenticator::{Authenticator, UiHint, UserCheck, UserValidationMethod};
+use passkey::client::{Client, DefaultClientData, Origin};
+use passkey::crypto::rust_crypto::RustCryptoBackend;
+use passkey::types::Passkey;
+use passkey::types::ctap2::{Aaguid, Ctap2Error};
+use passkey::types::webauthn::{CredentialCreationOptions, CredentialRequestOptions};
 use serde_json::{Value, json};
+
+use crate::base64url;
 
 /// Somebody who is always there and always has the right finger.
 struct Willing;
@@ -39,13 +38,13 @@ impl UserValidationMethod for Willing {
     }
 }
 
-/// One person's passkey in software, at one site. It says yes to everything: for demonstrations and tests.
-pub struct SoftPasskey {
+/// One person's browser at one site, with their passkey in software. It says yes to everything.
+pub struct SoftBrowser {
     key: Option<Passkey>,
     site: String,
 }
 
-impl SoftPasskey {
+impl SoftBrowser {
     /// An empty authenticator in a browser that stands at `site`, such as `http://localhost:7676`.
     #[must_use]
     pub fn new(site: &str) -> Self {
@@ -118,12 +117,8 @@ impl SoftPasskey {
     }
 }
 
-impl std::fmt::Debug for SoftPasskey {
+impl std::fmt::Debug for SoftBrowser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SoftPasskey").field("site", &self.site).finish_non_exhaustive()
+        f.debug_struct("SoftBrowser").field("site", &self.site).finish_non_exhaustive()
     }
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
 }
