@@ -32,6 +32,21 @@ pub const OPTIONAL: &[(&str, FactType)] = &[
     ("prior_runs", FactType::Int),
     ("prior_denials", FactType::Int),
     ("denied_today", FactType::Int),
+    ("data_classes", FactType::Text),
+    ("sql_statement", FactType::Text),
+    ("sql_kind", FactType::Text),
+    ("sql_where", FactType::Bool),
+    ("sql_bindable", FactType::Bool),
+    ("sql_direct", FactType::Bool),
+    ("sql_system", FactType::Bool),
+    ("sql_temporary", FactType::Bool),
+    ("sql_triggers", FactType::Bool),
+    ("sql_rules", FactType::Bool),
+    ("sql_cascades", FactType::Bool),
+    ("sql_copy", FactType::Text),
+    ("sql_copy_end", FactType::Text),
+    ("sql_setting", FactType::Text),
+    ("sql_in_transaction", FactType::Bool),
 ];
 
 /// Facts that are estimates: what they say may turn out otherwise.

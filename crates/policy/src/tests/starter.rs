@@ -14,6 +14,16 @@ fn the_http_pack_does_what_its_cases_say() {
 }
 
 #[test]
+fn the_postgres_pack_does_what_its_cases_say() {
+    let set = load(include_str!("../../../../policies/postgres.cedar"));
+    let results = run_fixtures(include_str!("../../../../policies/postgres.test.toml"), &set);
+    assert!(results.len() > 30);
+    for result in results {
+        assert!(result.passed(), "{}: {:?}\n{}", result.name, result.differences, result.explanation);
+    }
+}
+
+#[test]
 fn a_case_that_differs_says_how() {
     let set = load(include_str!("../../../../policies/http.cedar"));
     let case = |rest: &str| {

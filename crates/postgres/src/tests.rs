@@ -1,0 +1,6 @@
+//! Data in, answer out.
+
+mod codec;
+mod words;
+mod startup;
+mod flow;
