@@ -1,5 +1,6 @@
 //! `countersign`: the gateway, and the command line for the people and agents who use it.
 
+mod behind;
 mod cli;
 mod commands;
 

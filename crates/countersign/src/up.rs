@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use transparency::publish::Notes;
 use transparency::witness::ClientError;
 
+use crate::behind;
 use crate::config::{Config, LogFormat};
 use crate::keys::{self, KeyRing};
 use crate::witnesses::Witnesses;
@@ -94,7 +95,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     }
     let follower = follower(&config, Arc::clone(gateway.store()), search::Reset::Keep).await?;
     let index = Arc::clone(follower.index());
-    let following = tokio::spawn(follower.run(stopped.clone()));
+    let following = behind::spawn("search", follower.run(stopped.clone()))?;
     let (trail, sinks) = trail(&config, gateway)?;
     let tls =
         config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
