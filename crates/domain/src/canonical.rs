@@ -167,27 +167,50 @@ pub fn read_value(bytes: &[u8]) -> Result<Value, Malformed> {
     if bytes.len() > RECORD_LIMIT_BYTES {
         return Err(too_large(bytes.len()));
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| Malformed::Json(error.to_string()))?;
+    parse(bytes, Numbers::Integers).map_err(Malformed::Json)
+}
+
+/// Reads JSON that others define: its numbers are of any kind, and a key that stands twice is refused as in ours. The
+/// caller limits its length.
+///
+/// # Errors
+/// In words: what is no JSON, a key that stands twice, anything behind it.
+pub fn read_foreign(bytes: &[u8]) -> Result<Value, String> {
+    parse(bytes, Numbers::Any)
+}
+
+fn parse(bytes: &[u8], numbers: Numbers) -> Result<Value, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict.deserialize(&mut reader).map_err(|error| Malformed::Json(error.to_string()))?;
-    reader.end().map_err(|error| Malformed::Json(error.to_string()))?;
+    let value = numbers.deserialize(&mut reader).map_err(|error| error.to_string())?;
+    reader.end().map_err(|error| error.to_string())?;
     Ok(value)
 }
 
-struct Strict;
+/// Which numbers a reader takes; all else is the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// Integers within [`INTEGER_LIMIT`], which every reader keeps exactly.
+    Integers,
+    /// Whatever JSON can hold.
+    Any,
+}
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Numbers {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Numbers {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("strict JSON")
+        f.write_str(match self {
+            Self::Integers => "strict JSON",
+            Self::Any => "JSON",
+        })
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
@@ -203,26 +226,31 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > INTEGER_LIMIT {
+        if self == Self::Integers && value > INTEGER_LIMIT {
             return Err(E::custom(format_args!("the integer `{value}` is beyond 2^53")));
         }
         Ok(Value::Number(Number::from(value)))
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > INTEGER_LIMIT {
+        if self == Self::Integers && value.unsigned_abs() > INTEGER_LIMIT {
             return Err(E::custom(format_args!("the integer `{value}` is beyond 2^53")));
         }
         Ok(Value::Number(Number::from(value)))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Err(E::custom(format_args!("the number `{value}` is not an integer")))
+        match self {
+            Self::Integers => Err(E::custom(format_args!("the number `{value}` is not an integer"))),
+            Self::Any => Number::from_f64(value)
+                .map(Value::Number)
+                .ok_or_else(|| E::custom("a number is beyond every limit")),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict)? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -231,7 +259,7 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Strict)?;
+            let value = entries.next_value_seed(self)?;
             if map.insert(key.clone(), value).is_some() {
                 return Err(A::Error::custom(format_args!("the key `{key}` stands twice")));
             }
@@ -244,6 +272,22 @@ impl<'de> Visitor<'de> for Strict {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_others_define_has_numbers_of_any_kind_and_no_key_twice() {
+        let value = read_foreign(br#"{"a":1.5,"b":1e2,"c":18446744073709551615,"d":[-9223372036854775808]}"#);
+        let expected = serde_json::json!({ "a": 1.5, "b": 100.0, "c": u64::MAX, "d": [i64::MIN] });
+        assert_eq!(value, Ok(expected));
+        for (text, word) in [
+            (r#"{"a":{"b":1,"b":1}}"#, "twice"),
+            (r#"{"a":1} x"#, "trailing"),
+            (r#"{"a":1e999}"#, "out of range"),
+            ("{\"a\":\"\\ud800\"}", "hex escape"),
+        ] {
+            let why = read_foreign(text.as_bytes()).unwrap_err();
+            assert!(why.contains(word), "{text}: {why}");
+        }
+    }
 
     #[test]
     fn what_two_readers_would_read_differently_is_refused() {

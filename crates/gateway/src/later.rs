@@ -15,14 +15,13 @@ use domain::later::{
 };
 use domain::principal::Principal;
 use domain::requirement::Assurance;
-use domain::review::{Proof, ReviewVerifier as _, SignedReview};
+use domain::review::{ReviewVerifier as _, SignedReview};
 use serde::Serialize;
 use store::{Effect, Summary};
 
-use crate::admit::refused;
 use crate::people::Human;
 use crate::reveal::Viewer;
-use crate::review::{Prepared, Signer};
+use crate::review::{Prepared, Signature, Signer};
 use crate::{Gateway, GatewayError};
 
 /// What a person may do about broken glass afterwards.
@@ -182,8 +181,8 @@ impl Gateway {
         statement: &Blob,
         response: &[u8],
     ) -> Result<Summary, GatewayError> {
-        let proof = || identity::review_proof(response).map_err(refused);
-        self.submit_later(id, human, statement, Signer::Passkey, proof).await
+        let taken = self.take_later_review(id, human, statement, Signature::Passkey(response)).await;
+        self.refusal_recorded(id, human, taken).await
     }
 
     /// Takes a later review signed at a terminal: what `ssh-keygen -Y sign` wrote, in its armour.
@@ -197,51 +196,27 @@ impl Gateway {
         statement: &Blob,
         signature: &str,
     ) -> Result<Summary, GatewayError> {
-        let refused = |why: identity::IdentityError| Refusal::Signature(why.to_string()).into();
-        let proof = || identity::ssh_review_proof(signature).map_err(refused);
-        self.submit_later(id, human, statement, Signer::SshKey, proof).await
+        let taken = self.take_later_review(id, human, statement, Signature::SshKey(signature)).await;
+        self.refusal_recorded(id, human, taken).await
     }
 
-    async fn submit_later(
-        &self,
-        id: ActionId,
-        human: &Human,
-        statement: &Blob,
-        signer: Signer,
-        proof: impl FnOnce() -> Result<Proof, GatewayError>,
-    ) -> Result<Summary, GatewayError> {
-        match self.try_submit_later(id, human, statement, signer, proof).await {
-            Err(GatewayError::Refused(refusal)) => {
-                self.record_refusal(id, human.person, &refusal.to_string()).await?;
-                metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code())
-                    .increment(1);
-                Err(GatewayError::Refused(refusal))
-            }
-            other => other,
-        }
-    }
-
-    async fn try_submit_later(
+    async fn take_later_review(
         &self,
         id: ActionId,
         human: &Human,
         bytes: &Blob,
-        signer: Signer,
-        proof: impl FnOnce() -> Result<Proof, GatewayError>,
+        signature: Signature<'_>,
     ) -> Result<Summary, GatewayError> {
         let statement = LaterStatement::read(&bytes.0)?;
         if statement.reviewer != human.person || statement.approval != id {
             return Err(Refusal::OtherAction.into());
         }
-        let handed_out = self.store.take(&vault_key(signer, &statement.nonce.0)).await?;
-        if handed_out.as_deref() != Some(bytes.0.as_slice()) {
-            return Err(Refusal::StatementExpired.into());
-        }
+        self.spend_statement(&vault_key(signature.signer(), &statement.nonce.0), bytes).await?;
         let summary = self.approval_for(id, human).await?;
-        if signer == Signer::Passkey {
+        if signature.signer() == Signer::Passkey {
             self.require_console(human)?;
         }
-        let signed = SignedReview { statement: bytes.clone(), proof: proof()? };
+        let signed = SignedReview { statement: bytes.clone(), proof: signature.proof()? };
         let directory = self.store.directory();
         let verifier = identity::DirectoryVerifier {
             directory: &directory,

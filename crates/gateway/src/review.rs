@@ -280,8 +280,8 @@ impl Gateway {
         statement: &Blob,
         response: &[u8],
     ) -> Result<Summary, GatewayError> {
-        let proof = || identity::review_proof(response).map_err(refused);
-        self.submit(id, human, statement, Signer::Passkey, proof).await
+        let taken = self.take_review(id, human, statement, Signature::Passkey(response)).await;
+        self.refusal_recorded(id, human, taken).await
     }
 
     /// Takes a statement signed at a terminal: what `ssh-keygen -Y sign` wrote, in its armour. The same holds as in
@@ -296,56 +296,60 @@ impl Gateway {
         statement: &Blob,
         signature: &str,
     ) -> Result<Summary, GatewayError> {
-        let refused = |why: identity::IdentityError| Refusal::Signature(why.to_string()).into();
-        let proof = || identity::ssh_review_proof(signature).map_err(refused);
-        self.submit(id, human, statement, Signer::SshKey, proof).await
+        let taken = self.take_review(id, human, statement, Signature::SshKey(signature)).await;
+        self.refusal_recorded(id, human, taken).await
     }
 
-    async fn submit(
-        self: &Arc<Self>,
+    /// Puts the refusal of a signed statement, of whatever kind, on record.
+    ///
+    /// # Errors
+    /// What was answered, and store failures.
+    pub(crate) async fn refusal_recorded<T>(
+        &self,
         id: ActionId,
         human: &Human,
-        statement: &Blob,
-        signer: Signer,
-        proof: impl FnOnce() -> Result<Proof, GatewayError>,
-    ) -> Result<Summary, GatewayError> {
-        match self.try_submit(id, human, statement, signer, proof).await {
-            Err(GatewayError::Refused(refusal)) => {
-                self.record_refusal(id, human.person, &refusal.to_string()).await?;
-                metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code())
-                    .increment(1);
-                Err(GatewayError::Refused(refusal))
-            }
-            other => other,
+        taken: Result<T, GatewayError>,
+    ) -> Result<T, GatewayError> {
+        if let Err(GatewayError::Refused(refusal)) = &taken {
+            self.record_refusal(id, human.person, &refusal.to_string()).await?;
+            metrics::counter!("countersign_reviews_refused_total", "reason" => refusal.code()).increment(1);
+        }
+        taken
+    }
+
+    /// Spends a statement that was handed out to be signed: what a page made up, and what came before, is none.
+    ///
+    /// # Errors
+    /// [`Refusal::StatementExpired`].
+    pub(crate) async fn spend_statement(&self, key: &str, bytes: &Blob) -> Result<(), GatewayError> {
+        let handed_out = self.store.take(key).await?;
+        if handed_out.as_deref() == Some(bytes.0.as_slice()) {
+            Ok(())
+        } else {
+            Err(Refusal::StatementExpired.into())
         }
     }
 
-    async fn try_submit(
+    async fn take_review(
         self: &Arc<Self>,
         id: ActionId,
         human: &Human,
         bytes: &Blob,
-        signer: Signer,
-        proof: impl FnOnce() -> Result<Proof, GatewayError>,
+        signature: Signature<'_>,
     ) -> Result<Summary, GatewayError> {
         let statement = Statement::read(&bytes.0)?;
         if statement.reviewer != human.person || statement.approval != id {
             return Err(Refusal::OtherAction.into());
         }
-        if self.store.take(&signer.vault_key(&statement.nonce.0)).await?.as_deref()
-            != Some(bytes.0.as_slice())
-        {
-            return Err(Refusal::StatementExpired.into());
-        }
+        self.spend_statement(&signature.signer().vault_key(&statement.nonce.0), bytes).await?;
         let summary = self.approval_for(id, human).await?;
         let Some(requirement) = summary.approval.case().evaluation.requirement().cloned() else {
             return Err(Refusal::Stale.into());
         };
-        if signer == Signer::Passkey {
+        if signature.signer() == Signer::Passkey {
             self.require_console(human)?;
         }
-        let proof = proof()?;
-        let signed = SignedReview { statement: bytes.clone(), proof };
+        let signed = SignedReview { statement: bytes.clone(), proof: signature.proof()? };
         let directory = self.store.directory();
         let verifier = identity::DirectoryVerifier {
             directory: &directory,
@@ -540,6 +544,36 @@ impl Signer {
         match self {
             Self::Passkey => format!("statement/{nonce}"),
             Self::SshKey => format!("statement/ssh/{nonce}"),
+        }
+    }
+}
+
+/// What came back with a statement, not read yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Signature<'a> {
+    /// The browser's answer (`PublicKeyCredential.toJSON()`).
+    Passkey(&'a [u8]),
+    /// What `ssh-keygen -Y sign` wrote, in its armour.
+    SshKey(&'a str),
+}
+
+impl Signature<'_> {
+    pub(crate) fn signer(self) -> Signer {
+        match self {
+            Self::Passkey(_) => Signer::Passkey,
+            Self::SshKey(_) => Signer::SshKey,
+        }
+    }
+
+    /// The proof in it, which says nothing before it is checked.
+    ///
+    /// # Errors
+    /// What is no such signature.
+    pub(crate) fn proof(self) -> Result<Proof, GatewayError> {
+        match self {
+            Self::Passkey(response) => identity::review_proof(response).map_err(refused),
+            Self::SshKey(signature) => identity::ssh_review_proof(signature)
+                .map_err(|why| Refusal::Signature(why.to_string()).into()),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod embedded;
 pub mod postgres;
 pub mod seal;
 
+mod audited;
 mod bound;
 mod failure;
 mod keys;

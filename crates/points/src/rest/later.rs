@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::digest::{Blob, Digest};
+use domain::digest::Digest;
 use domain::id::ActionId;
 use domain::later::{Finding, LaterReview, LaterStatement};
 use domain::principal::Principal;
@@ -22,7 +22,7 @@ use super::auth::HumanCaller;
 use super::parse::{At, StrictJson};
 use super::people::KeyKind;
 use super::reply::{Problem, ProblemBody};
-use super::reviews::{PreparedStatement, ReviewRequest, SshReviewRequest};
+use super::reviews::{PreparedStatement, ReviewRequest, SshReviewRequest, known_statement};
 use super::shapes::{DigestText, Id, Party, PasskeyOptions, Shown, Text};
 use super::{App, Rest};
 
@@ -170,7 +170,7 @@ async fn submit(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<ReviewRequest>,
 ) -> Result<Json<ActionView>, Problem> {
-    known_statement(&request.statement)?;
+    known_statement(LaterStatement::read(&request.statement.0))?;
     let response = request.credential.bytes();
     let summary =
         Box::pin(app.gateway.submit_later_review(id, &human, &request.statement, &response)).await?;
@@ -192,15 +192,8 @@ async fn submit_ssh(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<SshReviewRequest>,
 ) -> Result<Json<ActionView>, Problem> {
-    known_statement(&request.statement)?;
+    known_statement(LaterStatement::read(&request.statement.0))?;
     let (statement, signature) = (&request.statement, &request.signature.0);
     let summary = Box::pin(app.gateway.submit_ssh_later_review(id, &human, statement, signature)).await?;
     Ok(Json(ActionView::of(&app, &summary)))
-}
-
-fn known_statement(statement: &Blob) -> Result<(), Problem> {
-    let detail =
-        "these bytes are no later review's statement of ours; open the request again and sign a fresh one";
-    LaterStatement::read(&statement.0).map_err(|_| Problem::conflict("unknown-statement", detail))?;
-    Ok(())
 }

@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::Malformed;
 use domain::digest::{Blob, Digest};
 use domain::id::{ActionId, QuestionId};
 use domain::statement::{Statement, Verdict};
@@ -146,7 +147,7 @@ async fn submit(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<ReviewRequest>,
 ) -> Result<Json<ActionView>, Problem> {
-    known_statement(&request.statement)?;
+    known_statement(Statement::read(&request.statement.0))?;
     let response = request.credential.bytes();
     let summary = Box::pin(app.gateway.submit_review(id, &human, &request.statement, &response)).await?;
     Ok(Json(ActionView::of(&app, &summary)))
@@ -179,16 +180,16 @@ async fn submit_ssh(
     At(id): At<ActionId>,
     StrictJson(request): StrictJson<SshReviewRequest>,
 ) -> Result<Json<ActionView>, Problem> {
-    known_statement(&request.statement)?;
+    known_statement(Statement::read(&request.statement.0))?;
     let (statement, signature) = (&request.statement, &request.signature.0);
     let summary = Box::pin(app.gateway.submit_ssh_review(id, &human, statement, signature)).await?;
     Ok(Json(ActionView::of(&app, &summary)))
 }
 
-fn known_statement(statement: &Blob) -> Result<(), Problem> {
-    let detail = "these bytes are no statement of ours; open the request again and sign a fresh one";
-    Statement::read(&statement.0).map_err(|_| Problem::conflict("unknown-statement", detail))?;
-    Ok(())
+/// Refuses bytes that do not read as a statement of the kind that is expected.
+pub(super) fn known_statement<T>(read: Result<T, Malformed>) -> Result<(), Problem> {
+    let detail = "these bytes are no such statement of ours; open the request again and sign a fresh one";
+    read.map(drop).map_err(|_| Problem::conflict("unknown-statement", detail))
 }
 
 /// An answer to a reviewer's question.

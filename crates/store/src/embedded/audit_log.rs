@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use audit::{Frontier, Hash, TILE_WIDTH, TileHash};
-use domain::canonical;
 use domain::commitment::{self, Disclosure};
 use domain::entry::{Kind, Leaf};
 use domain::id::{ActionId, Origin};
@@ -15,6 +14,7 @@ use super::cases::CaseRow;
 use super::fields::Owner;
 use super::log::{HeadRow, StoredLeaf, corrupt};
 use super::{directories, ledger, prunings, rotations};
+use crate::audited::{EventOf, check_root, erased};
 use crate::keys::Keys;
 use crate::retention::{Range, Ranges};
 use crate::seal::SealingKey;
@@ -141,11 +141,9 @@ impl Walk<'_> {
         }
         self.time = leaf.time;
         let fields = Owner::Entry(index).disclosures(self.connection, self.key)?;
-        if fields.len() as u64 != u64::from(leaf.count) || root(&fields, index)? != leaf.fields {
-            return bad("its fields are not those that its leaf commits to");
-        }
+        check_root(index, leaf, &fields)?;
         match leaf.kind {
-            Kind::Erasure => self.tombstone(index, &fields)?,
+            Kind::Erasure => self.erased.extend(erased(index, &fields)?),
             Kind::Pruning => {
                 let range = Range::read(index, &fields)?;
                 prunings::check(self.connection, index, &range)?;
@@ -198,23 +196,6 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Remembers what an erasure says was erased.
-    fn tombstone(&mut self, index: u64, fields: &[Disclosure]) -> Result<(), StoreError> {
-        let value = |path: &str| {
-            let mut open = fields.iter().filter_map(|field| match field {
-                Disclosure::Open(open) => Some(open),
-                Disclosure::Withheld(_) => None,
-            });
-            open.find(|field| field.path == path).map(|field| field.value.0.as_slice())
-        };
-        let entry = value("entry").and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
-        let paths = value("paths").and_then(|bytes| canonical::read::<Vec<String>>(bytes).ok());
-        let (entry, paths) =
-            entry.zip(paths).ok_or_else(|| corrupt(format!("entry {index} does not say what was erased")))?;
-        self.erased.extend(paths.into_iter().map(|path| (entry, path)));
-        Ok(())
-    }
-
     /// Every value that is gone went by an erasure or a pruning that the log knows of.
     fn erasures(&self) -> Result<(), StoreError> {
         let mut select = self.connection.prepare_cached(
@@ -236,28 +217,10 @@ impl Walk<'_> {
 
     /// An entry of an approval is one of its events; a missing one would change what they come to.
     fn event(&self, index: u64, leaf: &Leaf) -> Result<(), StoreError> {
-        let always = match leaf.kind {
-            Kind::Request
-            | Kind::Review
-            | Kind::Question
-            | Kind::Answer
-            | Kind::Reevaluation
-            | Kind::End
-            | Kind::LaterReview => true,
-            Kind::Execution | Kind::Outcome => false,
-            Kind::Genesis
-            | Kind::Decision
-            | Kind::Directory
-            | Kind::Activity
-            | Kind::Refusal
-            | Kind::Reveal
-            | Kind::Erasure
-            | Kind::Heartbeat
-            | Kind::Gap
-            | Kind::Rotation
-            | Kind::Pruning
-            | Kind::Reported
-            | Kind::Backup => return Ok(()),
+        let always = match EventOf::kind(leaf.kind) {
+            EventOf::Approval => true,
+            EventOf::AnyAction => false,
+            EventOf::Nothing => return Ok(()),
         };
         let missing = || corrupt(format!("entry {index} is not among an approval's events"));
         let subject = leaf.subject.as_deref().map(str::parse::<ActionId>);

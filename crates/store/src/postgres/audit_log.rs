@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use audit::{Frontier, Hash, TILE_WIDTH, TileHash};
-use domain::canonical;
 use domain::commitment::{Disclosure, disclosed_root};
 use domain::entry::{Kind, Leaf};
 use domain::id::ActionId;
@@ -15,10 +14,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::cases::CaseRow;
-use super::fields::{EntryRef, Owner, StoredField, check_root};
+use super::fields::{EntryRef, Owner, StoredField};
 use super::link::{Fault, Link, big, bytes, column, corrupt, natural};
 use super::log::{Signed, StoredLeaf};
 use super::{Shared, directories, ledger, prunings, rotations};
+use crate::audited::{EventOf, check_root, erased};
 use crate::retention::{Range, Ranges};
 use crate::{Head, Leaves, StoreError};
 
@@ -198,7 +198,7 @@ impl Walk<'_> {
         let fields: Vec<Disclosure> = fields.iter().map(disclose).collect::<Result<_, _>>()?;
         check_root(index, leaf, &fields)?;
         match leaf.kind {
-            Kind::Erasure => self.tombstone(index, &fields)?,
+            Kind::Erasure => self.erased.extend(erased(index, &fields)?),
             Kind::Pruning => {
                 let range = Range::read(index, &fields)?;
                 prunings::check(self.link, index, stored.id, &range).await?;
@@ -226,19 +226,6 @@ impl Walk<'_> {
             | Kind::LaterReview => {}
         }
         Ok(check_event(stored, leaf, page)?)
-    }
-
-    /// Remembers what an erasure says was erased.
-    fn tombstone(&mut self, index: u64, fields: &[Disclosure]) -> Result<(), StoreError> {
-        let open = crate::open_fields(fields);
-        let value =
-            |path: &str| open.iter().find(|field| field.path == path).map(|field| field.value.0.as_slice());
-        let entry = value("entry").and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
-        let paths = value("paths").and_then(|bytes| canonical::read::<Vec<String>>(bytes).ok());
-        let (entry, paths) =
-            entry.zip(paths).ok_or_else(|| corrupt(format!("entry {index} does not say what was erased")))?;
-        self.erased.extend(paths.into_iter().map(|path| (entry, path)));
-        Ok(())
     }
 
     /// What there is more of than the signed tree accounts for. What came behind it is not counted.
@@ -426,28 +413,10 @@ fn about(stored: &StoredLeaf) -> Option<Uuid> {
 
 /// An entry of an approval is one of its events; a missing one would change what they come to.
 fn check_event(stored: &StoredLeaf, leaf: &Leaf, page: &Page) -> Result<(), StoreError> {
-    let always = match leaf.kind {
-        Kind::Request
-        | Kind::Review
-        | Kind::Question
-        | Kind::Answer
-        | Kind::Reevaluation
-        | Kind::End
-        | Kind::LaterReview => true,
-        Kind::Execution | Kind::Outcome => false,
-        Kind::Genesis
-        | Kind::Decision
-        | Kind::Directory
-        | Kind::Activity
-        | Kind::Refusal
-        | Kind::Reveal
-        | Kind::Erasure
-        | Kind::Heartbeat
-        | Kind::Gap
-        | Kind::Rotation
-        | Kind::Pruning
-        | Kind::Reported
-        | Kind::Backup => return Ok(()),
+    let always = match EventOf::kind(leaf.kind) {
+        EventOf::Approval => true,
+        EventOf::AnyAction => false,
+        EventOf::Nothing => return Ok(()),
     };
     let missing = || Err(corrupt(format!("entry {} is not among an approval's events", stored.index)));
     let Some(id) = about(stored) else {

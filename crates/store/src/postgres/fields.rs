@@ -4,9 +4,8 @@
 //! keeps, and to its number among an approval's events: whoever moves or reorders them finds that they no longer
 //! open.
 
-use domain::commitment::{Disclosure, Field, Fields, Salt, disclosed_root};
+use domain::commitment::{Disclosure, Field, Fields, Salt};
 use domain::digest::Digest;
-use domain::entry::Leaf;
 use domain::id::ActionId;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -172,14 +171,4 @@ impl StoredField {
             sealed: column(row, at + 3)?,
         })
     }
-}
-
-/// Holds fields against the leaf that commits to them.
-pub(super) fn check_root(index: u64, leaf: &Leaf, fields: &[Disclosure]) -> Result<(), StoreError> {
-    let root =
-        disclosed_root(fields).map_err(|error| corrupt(format!("the fields of entry {index}: {error}")))?;
-    if fields.len() as u64 == u64::from(leaf.count) && root == leaf.fields {
-        return Ok(());
-    }
-    Err(corrupt(format!("entry {index}: its fields are not those that its leaf commits to")))
 }

@@ -14,12 +14,13 @@ use uuid::Uuid;
 use super::approvals::only;
 use super::cases::CaseRow;
 use super::connect::connection;
-use super::fields::{EntryRef, Owner, check_root};
+use super::fields::{EntryRef, Owner};
 use super::link::{Fault, Link, corrupt, natural};
 use super::log::{self, Fetched, Signed, StoredLeaf, over_tiles};
 use super::tx::{Role, Tx, refused};
 use super::writer::Job;
 use super::{PostgresStore, audit_log, glass, prunings, rotations};
+use crate::audited::check_root;
 use crate::{EntryView, Head, Leaves, Ledger, Pruned, Pruning, Recorded, Rotation, StoreError, limits};
 
 #[async_trait]

@@ -12,12 +12,12 @@ use domain::commitment::Disclosure;
 use uuid::Uuid;
 
 use super::approvals::only;
-use super::fields::check_root;
 use super::link::{Fault, Link, big, column, natural};
 use super::log::{StoredLeaf, over_tiles};
 use super::tx::{Role, Tx};
 use super::writer::Job;
 use super::{PostgresStore, Shared, ledger};
+use crate::audited::check_root;
 use crate::keys::{self, Keys};
 use crate::seal::SealingKey;
 use crate::{Recorded, Rotation, StoreError};

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::canonical::INTEGER_LIMIT;
+use domain::canonical::{self, INTEGER_LIMIT};
 use domain::digest::Blob;
 use domain::evaluation::Fact;
 use domain::time::Timestamp;
@@ -15,8 +15,6 @@ use gateway::report::{Data, Form, Reported};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-
-use super::loose;
 
 /// A structured CloudEvent, as the document describes it. Further members are its extensions.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -50,7 +48,7 @@ pub(super) fn is_binary(headers: &HeaderMap) -> bool {
 /// # Errors
 /// In words, what is not as CloudEvents 1.0 has it.
 pub fn structured(bytes: &[u8]) -> Result<Vec<Reported>, String> {
-    Ok(vec![event(loose::read(bytes)?)?])
+    Ok(vec![event(canonical::read_foreign(bytes)?)?])
 }
 
 /// Reads a batch.
@@ -58,7 +56,7 @@ pub fn structured(bytes: &[u8]) -> Result<Vec<Reported>, String> {
 /// # Errors
 /// In words, for the first event that is not as CloudEvents 1.0 has it.
 pub fn batch(bytes: &[u8]) -> Result<Vec<Reported>, String> {
-    let Value::Array(events) = loose::read(bytes)? else {
+    let Value::Array(events) = canonical::read_foreign(bytes)? else {
         return Err("a batch is a list of events".to_owned());
     };
     if events.len() > REPORTED_EVENTS {

@@ -6,7 +6,6 @@
 pub mod cloudevents;
 pub mod otlp;
 
-mod loose;
 mod proto;
 
 use std::sync::LazyLock;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::canonical::INTEGER_LIMIT;
+use domain::canonical::{self, INTEGER_LIMIT};
 use domain::evaluation::Fact;
 use domain::text::cut;
 use domain::time::Timestamp;
@@ -19,7 +19,6 @@ use prost::Message as _;
 use serde_json::{Map, Value, json};
 
 use super::super::parse::media_type;
-use super::loose;
 use super::proto::{
     AnyValue, KeyValue, Kind, List, LogRecord, Pairs, PartialSuccess, Request, Resource, ResourceLogs,
     Response, Scope, ScopeLogs, Status,
@@ -69,7 +68,7 @@ pub struct Records {
 pub fn read(wire: Wire, bytes: &[u8]) -> Result<Records, String> {
     let request = match wire {
         Wire::Protobuf => Request::decode(bytes).map_err(|error| error.to_string())?,
-        Wire::Json => from_json(loose::read(bytes)?)?,
+        Wire::Json => from_json(canonical::read_foreign(bytes)?)?,
     };
     let count: usize = request
         .resource_logs
