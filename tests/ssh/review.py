@@ -24,7 +24,7 @@ from house import House, Tally, unb64  # noqa: E402
 POLICY = """
 @id("all") @why("Everything may be asked")
 permit (principal, action, resource);
-@id("hold-removal") @hold("reviewers:1") @ttl("30m") @grant("10m") @assurance("passkey") @why("Removes something for good")
+@id("hold-removal") @hold("reviewers:1") @break_glass("oncall") @ttl("30m") @grant("10m") @assurance("passkey") @why("Removes something for good")
 forbid (principal, action in Action::"destroy", resource);
 """
 NAMESPACE = "approval-statement@countersign"
@@ -222,14 +222,54 @@ def main():
 
         tally.check("the receipt verifies, and OpenSSH takes the signature in it", verified)
 
+        def broken():
+            otto = house.add_person("Otto Oncall", groups=("oncall",))
+            home = folder / "otto"
+            home.mkdir()
+            night = Desk(house, home, folder / "security_key.so", otto)
+            hers, his = key, night.key("key", "-O", "verify-required")
+            night.sign_in()
+            night.run("person", "key", "add", "--ssh", f"{his}.pub", "--label", "night key",
+                      answers=[(r"Enter PIN[^\n]*:", PIN)]).expect(2)
+            house.sign_for(next(row["id"] for row in admin.inbox() if row["verb"] == "config.key"), admin)
+            request = held("20")
+            # An ordinary approval never breaks glass, and breaking it takes a reason.
+            assert "may only break glass" in night.review("approve", request, his).expect(1).text
+            night.review("approve", request, his, "--break-glass").expect(2)
+            other = desk.review("approve", request, hers, "--break-glass", "--reason", "mine").expect(1)
+            assert "lets you break glass; approve it" in other.text, other.text
+            assert state(request) == "pending"
+            words = "the disk is full, and nobody else answers"
+            done = night.review("approve", request, his, "--break-glass", "--reason", words).expect(0)
+            assert "alone" in done.text and words in done.text, done.text
+            assert state(request) == "approved"
+            glass = rita.approval(request)["reviews"][0]
+            assert (glass["key"], glass["break_glass"]) == ("ssh", True), glass
+            # Whoever broke it does not look back at it; somebody else does, once, when it has ended.
+            look = ("--finding", "justified", "--note", "the disk was full")
+            assert desk.review("look-back", request, hers, *look).expect(1)
+            agent.ask("POST", f"/v1/actions/{request}/redeem", {}).expect(200)
+            report = {"ending": "succeeded", "detail": "removed"}
+            agent.ask("POST", f"/v1/actions/{request}/outcome", report).expect(200)
+            assert night.review("look-back", request, his, *look).expect(1)
+            desk.review("look-back", request, hers, *look).expect(0)
+            assert "justified" in json.dumps(rita.approval(request)), rita.approval(request)
+            assert desk.review("look-back", request, hers, *look).expect(1)
+            receipt = folder / "glass.json"
+            desk.run("audit", "receipt", request, "-o", receipt).expect(0)
+            verdict = house.run("audit", "verify", str(receipt), "--log-key", house.log_key())
+            assert verdict.returncode == 0 and "glass" in verdict.stdout, verdict.stdout + verdict.stderr
+
+        tally.check("one person breaks glass at a terminal, and another looks back at it", broken)
+
         def revoked():
             request = held("19")
             people = admin.call("GET", "/v1/people").expect(200).json()["people"]
             person = next(row for row in people if row["name"] == "Rita Reviewer")
             name = next(row["credential"] for row in person["keys"] if row["kind"] == "ssh")
             admin.step_up()
-            answer = admin.call("DELETE", f"/v1/people/{person['id']}/keys/{name}", {}).expect(200).json()
-            assert answer["status"] == "applied", answer
+            answer = admin.call("DELETE", f"/v1/people/{person['id']}/keys/{name}", {}).expect(202).json()
+            house.sign_for(answer["id"], admin)
             assert "enrolled" in desk.review("approve", request, key).expect(1).text
             assert state(request) == "pending"
             # What it approved, and nobody has run, asks again.

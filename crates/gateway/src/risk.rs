@@ -25,6 +25,9 @@ pub struct Reason {
     pub why: String,
 }
 
+/// The facts that history adds to an action's own, and the risk that comes of all of them.
+pub(crate) const OF_HISTORY: [&str; 4] = ["prior_runs", "prior_denials", "denied_today", "risk"];
+
 /// The facts that history adds to an action's own.
 #[must_use]
 pub fn facts(parts: &Draft, mut facts: Facts, prior: Prior) -> Facts {
@@ -71,15 +74,23 @@ pub fn of(parts: &Draft, facts: &Facts) -> Risk {
     match (int("prior_runs"), int("prior_denials")) {
         (Some(0), Some(0)) => add(10, "this agent has never had such an action approved".to_owned()),
         (Some(0), Some(n)) if n > 0 => {
-            add(20, format!("such an action of this agent was denied {n} times and never ran"))
+            add(20, format!("such an action of this agent was denied {} and never ran", counted(n)))
         }
         _ => {}
     }
     if let Some(n) = int("denied_today").filter(|n| *n > 0) {
-        add(15, format!("this agent was denied {n} times in the last 24 hours"));
+        add(15, format!("this agent was denied {} in the last 24 hours", counted(n)));
     }
     reasons.retain(|reason| reason.points > 0);
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.points));
     let score = reasons.iter().map(|reason| reason.points).sum::<i64>().min(100);
     Risk { score, reasons }
+}
+
+/// How often, in words.
+fn counted(n: i64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
 }

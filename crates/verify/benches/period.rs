@@ -80,12 +80,13 @@ struct Lines {
 impl Lines {
     /// Writes what the scene has logged since it was called last.
     fn take(&mut self, scene: &mut Scene) {
-        for (leaf, fields) in scene.log.drain(..) {
+        for (leaf, fields) in std::mem::take(&mut scene.log) {
+            let at = usize::try_from(self.tree.size()).unwrap();
             self.tree.append(leaf_hash(&leaf)).unwrap();
             let is_request = leaf.windows(11).any(|word| word == b"\"request/1\"");
             self.requests += u64::from(is_request);
             let fields = fields.into_vec().into_iter().map(Disclosure::Open).collect();
-            let payload = is_request.then(open_payload);
+            let payload = is_request.then(|| scene.payload_of(at));
             let line = LeafLine { leaf: Some(Blob(leaf)), hash: None, fields: Some(fields), payload };
             let mut line = canonical::write(&line).unwrap();
             line.push(b'\n');

@@ -87,11 +87,14 @@ pub(crate) async fn run(verdict: Verdict, options: &Options, context: &Context) 
     };
     if !allowed {
         let why = standing.map(|standing| text(standing, "why_not")).filter(|why| !why.is_empty());
-        let why = why.map(|why| match options.break_glass {
-            true => format!("no rule that holds this lets you break glass now; {why}"),
-            false => why,
-        });
-        let why = why.unwrap_or_else(|| "you may not review this request".to_owned());
+        let why = match (options.break_glass, why) {
+            (true, Some(why)) => format!("no rule that holds this lets you break glass now; {why}"),
+            (true, None) => {
+                "no rule that holds this lets you break glass; approve it as any reviewer does".to_owned()
+            }
+            (false, Some(why)) => why,
+            (false, None) => "you may not review this request".to_owned(),
+        };
         context.output.line(&context.output.paint(&one_line(&why), Tone::Bad));
         return Ok(Ending::No);
     }

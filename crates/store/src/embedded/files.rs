@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::StoreError;
 
@@ -58,22 +60,30 @@ pub(crate) fn prepare_directory(file: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes the lock that makes this process the database's only one, for as long as the file is held.
-pub(crate) fn lock(database: &Path) -> Result<File, StoreError> {
-    let path = beside(database, ".lock");
+/// How long a lock is asked for before it counts as another's. A process that has just ended may still be giving it up,
+/// and a child being started has a share in it until it runs its own program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How often.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Takes the lock beside a file, which one process has at a time, for as long as what comes back is kept. Sleeps while
+/// somebody else has it, for a second at most; then `taken` says so.
+pub(crate) fn lock(beside_this: &Path, taken: impl FnOnce() -> String) -> Result<File, StoreError> {
+    let path = beside(beside_this, ".lock");
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(PRIVATE_FILE)
         .open(&path)
         .map_err(|error| failed("open", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::LogStopped(format!(
-            "another process has `{}` open, and a log has one writer; stop it first",
-            database.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if asked.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::LogStopped(taken())),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
+        }
     }
 }
 

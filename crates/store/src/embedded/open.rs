@@ -42,7 +42,10 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
         )));
     }
     files::prepare(&config.path)?;
-    let lock = files::lock(&config.path)?;
+    let lock = files::lock(&config.path, || {
+        let database = config.path.display();
+        format!("another process has `{database}` open, and a log has one writer; stop it first")
+    })?;
     let connection = schema::open_writer(&config.path)?;
     let (log, keys) = LogState::load(&connection, &config.origin, &config.sealing_key)?;
     let keys = keys.unwrap_or_else(|| Keys::first(verifier.clone()));

@@ -1,8 +1,5 @@
 //! Opening: nothing is written before what stands has been held against its checkpoint and the anchor.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -54,7 +51,11 @@ pub(super) async fn open(config: PostgresConfig, terms: &Terms) -> Result<Postgr
         )));
     }
     let anchor = Anchor::new(&config.anchor_path)?;
-    let lock = lock_anchor(&config.anchor_path)?;
+    // Two processes that keep one anchor would overwrite what the other knows.
+    let lock = files::lock(&config.anchor_path, || {
+        let anchor = config.anchor_path.display();
+        format!("another process keeps its anchor in `{anchor}`; give each gateway a file of its own")
+    })?;
     let (pool, own) = (config.url.pool(CONNECTIONS)?, config.url.pool(OWN_CONNECTIONS)?);
     // A connection that ends when this does, and its lock with it: one process opens at a time.
     let mut opener = deadpool_postgres::Object::take(connection(&pool).await?);
@@ -233,25 +234,6 @@ async fn check_anchor(
     .await?;
     let forked = then != anchor.root();
     Ok(forked.then_some(Loss::Behind { size, anchor, forked }))
-}
-
-/// Two processes that keep one anchor would overwrite what the other knows.
-fn lock_anchor(anchor: &Path) -> Result<File, StoreError> {
-    let path = files::beside(anchor, ".lock");
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| files::failed("open", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::LogStopped(format!(
-            "another process keeps its anchor in `{}`; give each gateway a file of its own",
-            anchor.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(files::failed("lock", &path, &error)),
-    }
 }
 
 fn random_id() -> Result<Uuid, StoreError> {
