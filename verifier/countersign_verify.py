@@ -798,6 +798,14 @@ def read_later_statement(data):
     }
 
 
+def read_account(value):
+    """An account elsewhere, as its id: provider, team and user, a line each."""
+    account = shaped(value, "the account", ("provider", "team", "user"))
+    for member in ("team", "user"):
+        demand(isinstance(account[member], str) and re.fullmatch(r"[!-~]{1,255}", account[member]), f"the {member} is no id")
+    return "\n".join((name(account["provider"]), account["team"], account["user"])).encode()
+
+
 def read_review(value):
     review = shaped(value, "the review", ("statement", "proof"))
     proof = review["proof"]
@@ -807,6 +815,10 @@ def read_review(value):
         parts = shaped(parts, "the proof", ("credentialId", "clientDataJSON", "authenticatorData", "signature"))
         parts = {member: blob(data) for member, data in parts.items()}
         parts["key"] = parts["credentialId"]
+    elif kind == "chat":
+        parts = shaped(parts, "the proof", ("account", "evidence"))
+        demand(len(blob(parts["evidence"])) <= 4_096, "the click's evidence is over its limit")
+        parts = {"key": read_account(parts["account"])}
     else:
         demand(kind == "sshsig", "an unknown kind of proof")
         parts = {member: blob(data) for member, data in shaped(parts, "the proof", ("key", "signature")).items()}
@@ -991,6 +1003,7 @@ class Known:
         self.keys = {}  # (person, key id) -> the key, or who revoked it: a dict with `revoked`
         self.owners = {}  # key id -> (index, person)
         self.holders = {}  # ("id" or "public", bytes) -> (person, key id): for whom a key speaks, the first one
+        self.accounts = {}  # account id -> for whom it stands, since which entry, at whose doing, until which entry
         self.groups = {}  # (person, group) -> (index, vouch) where they stand in it, or None where they left
         self.admins = set()  # who stands in the group `admins`
         self.withheld = {}  # subject -> the index of the last change of it that is withheld
@@ -1012,6 +1025,7 @@ class Known:
         members = {
             "person-added": ("id", "name"), "person-deactivated": ("id",), "key-enrolled": ("person", "key"),
             "ssh-key-enrolled": ("person", "key"), "key-revoked": ("person", "credential_id"),
+            "account-linked": ("person", "account"), "account-unlinked": ("person", "account"),
             "group-joined": ("group", "person"), "group-left": ("group", "person"),
             "agent-added": ("id", "name", "sponsor", "key"), "agent-key-replaced": ("id", "key"),
             "agent-sponsor-changed": ("id", "sponsor"), "agent-disabled": ("id",), "route-set": ("name", "document"),
@@ -1046,7 +1060,15 @@ class Known:
             key["id"] = sha256(key["public_key"])
             self.enrol(entry.index, person, key, self.vouch(change, person, key, case_of))
         elif kind == "key-revoked":
-            self.keys[person, blob(event["credential_id"])] = {"revoked": entry.index, "by": change["by"], "under": change["approval"]}
+            signed = None if change["approval"] is None else self.vouch_case(change, None, case_of)
+            self.keys[person, blob(event["credential_id"])] = {
+                "revoked": entry.index, "by": change["by"], "under": change["approval"], "signed": signed}
+        elif kind == "account-linked":
+            account = read_account(event["account"])
+            self.accounts[account] = {"person": person, "linked": entry.index, "by": change["by"], "unlinked": None}
+            demand(account not in self.unchecked, f"entry {entry.index} links an account that had been clicked in before")
+        elif kind == "account-unlinked":
+            self.accounts.setdefault(read_account(event["account"]), {"person": person, "linked": None, "by": None})["unlinked"] = entry.index
         elif kind == "group-joined":
             self.groups[person, name(event["group"])] = entry.index, self.vouch_standing(change, case_of)
             self.admins.update({person} if event["group"] == "admins" else ())
@@ -1134,8 +1156,24 @@ class Known:
         self.keys[person, key["id"]], self.owners[key["id"]] = key, (index, person)
         demand(key["id"] not in self.unchecked, f"entry {index} enrols a key that had signed a review before")
 
+    def check_click(self, account, reviewer):
+        """A click in an account elsewhere: no key signed. That it was made is the log's word."""
+        link = self.accounts.get(account)
+        if link is None:
+            self.unchecked.setdefault(account, reviewer)
+            self.missing.add(f"no entry links the account of {reviewer}, so whose click it was is unchecked")
+            return
+        demand(link["person"] == reviewer, f"the account is linked to {link['person']}, not to {reviewer}")
+        if link["unlinked"] is not None:
+            raise Refused(f"the account of {reviewer} was unlinked by entry {link['unlinked']}")
+        if link["by"] != f"person:{reviewer}":
+            raise Refused(f"the account was linked by entry {link['linked']}, and not by {reviewer}")
+
     def check_signature(self, review, reviewer, said=VERDICT):
         key_id = review["proof"]["key"]
+        if review["kind"] == "chat":
+            self.check_click(key_id, reviewer)
+            return
         key = self.keys.get((reviewer, key_id))
         if key is None:
             demand(key_id not in self.owners, f"the key that signed is not enrolled for {reviewer}")
@@ -1204,7 +1242,7 @@ def countersigners(case, event, owner):
         return "refused", "its approval had ended before it"
     if case.payload is None:
         return "not-shown", "what was approved is withheld"
-    if not is_of(case.action, "config.key" if owner else "config.group"):
+    if not is_of(case.action, "config.group" if event["type"] == "group-joined" else "config.key"):
         return "refused", "its approval is not about such a change"
     if case.state != "executing":
         return "refused", "its approval was never given"
@@ -1242,6 +1280,8 @@ def check_review(review, action, requirement, origin, known):
     known.check_signature(review, who)
     stands, asked = known.standing(statement, action["chain"]["caller"]), asked_groups(requirement)
     glass = bool(glass_of(statement))
+    if review["kind"] == "chat" and statement["assurance"] != "chat":
+        raise Refused("the statement claims more than its proof carries")
     if statement["assurance"] == "chat" and (glass or requirement["assurance"] == "passkey"):
         raise Refused("a rule demands a stronger signature than this review carries")
     chain = action["chain"]
@@ -1281,6 +1321,7 @@ def check_later(review, case, origin, known):
     demand(who not in [record["statement"]["reviewer"] for record in case.reviews
                        if record["statement"]["verdict"] == "approve"], "the later reviewer approved this action")
     demand(who not in known.gone, f"{who} was deactivated")
+    demand(review["kind"] != "chat", "a later review takes a signature")
     known.check_signature(review, who, LATER)
     demand(statement["assurance"] == "passkey", "a later review takes a stronger signature")
     demand(all(known.sponsors.get(one) != who for one in action["parties"]),
@@ -1884,9 +1925,16 @@ def state_of(case):
 
 def tell_key(key):
     if "revoked" in key:
-        how = f"under approval {key['under']}" if key["under"] else "at once: nobody signed for that"
+        how = (f"under approval {key['under']}, {tell_vouch(key['signed'])}" if key["under"]
+               else "at once: nobody signed for that")
         return f"with a key that entry {key['revoked']} revoked, by {key['by']}, {how}"
     return f"with the key `{key['label']}`, enrolled by entry {key['enrolled']}, {tell_vouch(key['vouch'])}"
+
+
+def tell_click(account, link):
+    provider, team, user = account.decode().split("\n")
+    linked = f"linked by entry {link['linked']}" if link else "UNCHECKED whose: no entry here links it"
+    return f"by a CLICK in {provider} by {user} of {team}, {linked}; no key signed, that it was made is the log's word"
 
 
 def tell_vouch(vouch):
@@ -1914,6 +1962,8 @@ def tell_case(approval, case, known):
         statement = record["statement"]
         key = known.keys.get((statement["reviewer"], record["review"]["proof"]["key"]))
         key = tell_key(key) if key else "key not shown"
+        if record["review"]["kind"] == "chat":
+            key = tell_click(record["review"]["proof"]["key"], known.accounts.get(record["review"]["proof"]["key"]))
         counted = ", counted" if statement["reviewer"] in case.counted and statement["verdict"] == "approve" else ""
         lines.append(f"{statement['verdict'].capitalize():<10} {moment(record['at'])} by "
                      f"{called('person:' + statement['reviewer'])}{counted}; {key}")

@@ -269,6 +269,12 @@ async function main() {
         assert.ok(text.includes(part), `the page does not show ${part}`);
       }
       await shot(rita, "request");
+      if (SHOTS) {
+        const rest = rita.page.locator("#gate [data-do=show-rest]");
+        if (await rest.isVisible().catch(() => false)) await rest.click();
+        await rita.page.locator("#approve:not([disabled])").waitFor();
+        await shot(rita, "request-seen");
+      }
       await noSidewaysScroll(rita.page);
       assert.equal(target.removed.length, 0);
       await approveHere(rita);

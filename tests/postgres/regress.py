@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from corpus import source
-from wire import TOKEN, gate_binary, until
+from harness import TOKEN, gate_binary, until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from house import Tally, free_port  # noqa: E402

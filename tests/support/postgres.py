@@ -25,11 +25,12 @@ def binaries():
 class Postgres:
     """One server, durable as a deployment's is."""
 
-    def __init__(self, address="127.0.0.1", prepare=None, env=None):
-        """`prepare` is given the folder while it is empty; `env` is what the server finds in its environment."""
-        self.binaries, self.address, self.port = binaries(), address, free_port()
+    def __init__(self, address="127.0.0.1", prepare=None, env=None, settings=(), programs=None):
+        """`prepare` is given the folder while it is empty; `env` is what the server finds in its environment; `settings`,
+        such as `jit=off`, go before ours; `programs` are another release's than the newest installed."""
+        self.binaries, self.address, self.port = programs or binaries(), address, free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="countersign-postgres-"))
-        self.process, self.environment = None, {**os.environ, **(env or {})}
+        self.process, self.environment, self.settings = None, {**os.environ, **(env or {})}, settings
         if prepare:
             prepare(self.folder)
         if os.geteuid() == 0:
@@ -48,7 +49,7 @@ class Postgres:
 
     def start(self):
         settings = [f"listen_addresses=127.0.0.1,{self.address}", f"port={self.port}", "log_min_messages=fatal",
-                    f"unix_socket_directories={self.folder}", "max_connections=100"]
+                    f"unix_socket_directories={self.folder}", "max_connections=100", *self.settings]
         options = [part for setting in settings for part in ("-c", setting)]
         self.process = subprocess.Popen(
             [*self._as_server(), str(self.binaries / "postgres"), "-D", str(self.data), *options],
@@ -92,7 +93,8 @@ class Postgres:
         return {"STORE_PASSWORD": self.password}
 
     def _program(self, command):
-        return [str(self.binaries / command[0]), *command[1:]]
+        folder = self.binaries if (self.binaries / command[0]).exists() else binaries()
+        return [str(folder / command[0]), *command[1:]]
 
     def _as_server(self):
         command = ["setpriv", "--pdeathsig", "INT"]

@@ -174,8 +174,10 @@ class Story:
         """Something that may take the ground from under a review."""
         draw, log = self.draw, self.log
         who, by = draw.choice(list(self.keys)), f"person:{person(ADA)}"
+        revoked = {"type": "key-revoked", "person": person(who), "credential_id": b64(getattr(self.keys[who], "id", b"x"))}
         draw.choice([
-            lambda: log.change({"type": "key-revoked", "person": person(who), "credential_id": b64(getattr(self.keys[who], "id", b"x"))}, by, None),
+            lambda: log.change(revoked, by, None),
+            lambda: self.change(revoked, signed=True),
             lambda: log.change({"type": "group-left", "group": "dba", "person": person(who)}, by, None),
             lambda: log.change({"type": "person-deactivated", "id": person(who)}, by, None),
             lambda: log.change({"type": "agent-sponsor-changed", "id": AGENT, "sponsor": person(who)}, by, None),

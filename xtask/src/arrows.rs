@@ -19,7 +19,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "countersign",
         &[
             "points",
+            "databases",
             "console",
+            "channels",
             "evidence",
             "search",
             "transparency",
@@ -35,12 +37,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("points", &["gateway", "search", "mask", "domain"]),
     ("console", &["gateway", "search", "mask", "domain"]),
-    ("postgres", &["gateway", "mask", "domain"]),
-    ("evidence", &["gateway", "store", "verify", "mask", "audit", "domain"]),
+    ("channels", &["gateway", "outbound", "mask", "domain"]),
+    ("databases", &["gateway", "postgres", "sql", "mask", "domain"]),
+    ("postgres", &["mask", "domain"]),
+    ("evidence", &["gateway", "store", "verify", "mask", "outbound", "audit", "domain"]),
     ("gateway", &["policy", "store", "identity", "mask", "domain", "assertion"]),
     ("search", &["store", "mask", "domain"]),
     ("transparency", &["store", "audit", "domain"]),
     ("mask", &[]),
+    ("outbound", &[]),
     ("sql", &["domain"]),
     ("policy", &["domain"]),
     ("identity", &["domain", "assertion"]),
@@ -56,6 +61,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates whose folders are siblings: each folder of their `src` is a room of its own.
 const SIBLINGS: [&str; 2] = ["points", "channels"];
+
+/// Folders of those crates that are no rooms: what their rooms share, and too much for one file.
+const SHARED: [&str; 3] = ["channels/card", "channels/click", "channels/deliver"];
 
 /// The longest that a file of Rust may be, in lines.
 const LINES: usize = 900;
@@ -166,6 +174,7 @@ fn siblings(files: &[File]) -> Vec<String> {
         let rooms: BTreeSet<&str> = files
             .iter()
             .filter_map(|file| Some(file.path.strip_prefix(&source)?.split_once('/')?.0))
+            .filter(|room| !SHARED.contains(&format!("{name}/{room}").as_str()))
             .collect();
         for (module, file) in within {
             let Some(room) = module.first().filter(|room| rooms.contains(*room)) else {

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::install::Need;
 use crate::run::{self, Tally};
-use crate::test::{PYTHON, Step};
+use crate::test::{DRIVERS, PYTHON, Step};
 
 /// The longest that one benchmark may take.
 const BENCH_LIMIT: Duration = Duration::from_secs(3600);
@@ -49,8 +49,25 @@ pub(crate) const ROWS: &[Step] = &[
         needs: &[PYTHON, Need::Apt(&["nginx-light", "haproxy", "wrk"])],
         run: |root| whole(root, "bench/proxy.py"),
     },
+    Step {
+        name: "postgres",
+        needs: &[
+            PYTHON,
+            Need::Pip(DRIVERS),
+            Need::Apt(&["postgresql", "util-linux", "pgbouncer", "pgpool2"]),
+        ],
+        run: postgres,
+    },
     Step { name: "whole", needs: &[PYTHON], run: |root| whole(root, "bench/whole.py") },
 ];
+
+/// The PostgreSQL gate, and its wire alone.
+fn postgres(root: &Path) -> Result<Tally> {
+    let build = ["build", "--profile", "bench", "--package", "postgres", "--example", "gate"];
+    let built = run::cargo(root, &build)?;
+    ensure!(built.failed == 0, "the gate that is measured does not build");
+    whole(root, "bench/postgres.py")
+}
 
 /// A script over the optimised binary.
 fn whole(root: &Path, path: &str) -> Result<Tally> {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::install::{self, Need};
-use crate::run;
+use crate::run::{self, Tally};
 
 /// How long a target runs when nobody says, in seconds.
 pub(crate) const DEFAULT_SECONDS: u64 = 60;
@@ -18,12 +18,7 @@ const CARGO_FUZZ: Need = Need::CargoTool("cargo-fuzz", "0.13.2");
 /// Runs one target. Seeds kept in the repository (`fuzz/seeds/<target>`) are read, never written;
 /// what the fuzzer finds on its own goes to the git-ignored `fuzz/corpus/<target>`.
 pub(crate) fn fuzz(root: &Path, target: &str, seconds: u64) -> Result<bool> {
-    let manifest = root.join("fuzz/Cargo.toml");
-    ensure!(manifest.is_file(), "no rows yet: there is no `fuzz/Cargo.toml`; make it with `cargo fuzz init`");
-    let targets = targets(&fs::read_to_string(&manifest)?)?;
-    if targets.is_empty() {
-        bail!("no rows yet: `fuzz/Cargo.toml` has no [[bin]]");
-    }
+    let targets = known(root)?;
     ensure!(
         targets.iter().any(|known| known == target),
         "`{target}` is not a fuzz target; there are: {}",
@@ -47,6 +42,26 @@ pub(crate) fn fuzz(root: &Path, target: &str, seconds: u64) -> Result<bool> {
     command.arg("--").arg(format!("-max_total_time={seconds}"));
     let limit = run::CARGO_LIMIT.saturating_add(Duration::from_secs(seconds));
     Ok(run::stream(command, limit, |_| ())?.success())
+}
+
+/// Runs every target in turn, each for so many seconds.
+pub(crate) fn all(root: &Path, seconds: u64) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for target in known(root)? {
+        let clean = fuzz(root, &target, seconds)?;
+        println!("{}  {target}, {seconds} s", if clean { "ok    " } else { "FAILED" });
+        tally += Tally::one(clean);
+    }
+    Ok(tally)
+}
+
+/// The targets that there are.
+fn known(root: &Path) -> Result<Vec<String>> {
+    let manifest = root.join("fuzz/Cargo.toml");
+    ensure!(manifest.is_file(), "there is no `fuzz/Cargo.toml`");
+    let targets = targets(&fs::read_to_string(&manifest)?)?;
+    ensure!(!targets.is_empty(), "`fuzz/Cargo.toml` has no [[bin]]");
+    Ok(targets)
 }
 
 /// The names of the binaries of the fuzz crate.

@@ -28,6 +28,10 @@ pub(crate) enum Need {
     PipAlone(&'static str, &'static str),
     /// npm packages, name and version, into `.tools/node`.
     Npm(&'static [(&'static str, &'static str)]),
+    /// A jar of Maven Central, its group, name and version, into `.tools/java`, and a Java to run it.
+    Jar(&'static str, &'static str, &'static str),
+    /// Jars of Maven Central that are only unpacked, group, name and versions, into `.tools/jars`.
+    Jars(&'static str, &'static str, &'static [&'static str]),
     /// A command built by Go, its package's path and its module's version, into `.tools/go`.
     GoTool(&'static str, &'static str),
     /// A command built by cargo, name and version, into `.tools/cargo`.
@@ -50,6 +54,12 @@ pub(crate) fn need(root: &Path, need: &Need) -> Result<()> {
         Need::Npm(packages) => packages.iter().try_for_each(|(name, version)| {
             npm(root, name, version)
                 .with_context(|| format!("cannot install the npm package {name} {version}"))
+        }),
+        Need::Jar(group, name, version) => jar(root, group, name, version)
+            .with_context(|| format!("cannot install the jar {group}:{name} {version}")),
+        Need::Jars(group, name, versions) => versions.iter().try_for_each(|version| {
+            copied(root, group, name, version, &root.join(".tools/jars"))
+                .with_context(|| format!("cannot install the jar {group}:{name} {version}"))
         }),
         Need::GoTool(package, version) => go_tool(root, package, version)
             .with_context(|| format!("cannot install the Go tool {package} {version}")),
@@ -168,6 +178,43 @@ fn node(root: &Path) -> Result<()> {
 /// The number before the first point of a version.
 fn major(version: &str) -> u32 {
     version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn jar(root: &Path, group: &str, name: &str, version: &str) -> Result<()> {
+    if said(Command::new("javac").arg("-version")).is_none() {
+        apt(&["default-jdk-headless"])?;
+    }
+    let folder = root.join(".tools/java");
+    // An older version beside it would come first on the class path, or not, as the folder's order has it.
+    if folder.is_dir() {
+        let ours = format!("{name}-{version}.jar");
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+            if file != ours && file.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')) {
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    copied(root, group, name, version, &folder)
+}
+
+/// A jar in a folder, by Maven.
+fn copied(root: &Path, group: &str, name: &str, version: &str, folder: &Path) -> Result<()> {
+    /// The plugin that copies what Maven fetched; without a version Maven asks for the newest each time.
+    const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
+    if folder.join(format!("{name}-{version}.jar")).is_file() {
+        return Ok(());
+    }
+    if said(Command::new("mvn").arg("--version")).is_none() {
+        apt(&["maven"])?;
+    }
+    println!("installing the jar {name} {version}");
+    let mut command = run::in_tools(root, "mvn");
+    command.args(["--batch-mode", "--quiet", COPY]).arg(format!("-Dartifact={group}:{name}:{version}"));
+    command.arg(format!("-DoutputDirectory={}", folder.display()));
+    ensure!(install(command)?, "maven failed: does {group}:{name} {version} exist, and is maven set up?");
+    Ok(())
 }
 
 /// A Go that fetches newer ones by itself. Debian 12's cannot: it fetches the first that can, as a module.

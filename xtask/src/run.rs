@@ -106,8 +106,8 @@ pub(crate) fn cargo_test(root: &Path, arguments: &[&str]) -> Result<Tally> {
 ///
 /// `.py` runs with python3 (that of `.tools/venv`, if a step needed it), `.mjs` with node, `.sh`
 /// with bash. The script finds our binaries, freshly built, in `COUNTERSIGN_BIN` and `DEMO_BIN`,
-/// and npm's packages by `NODE_PATH` (which `require` honours and `import` does not: use
-/// `createRequire(import.meta.url)`). When it runs past `limit` it gets a TERM, in which it can
+/// npm's packages by `NODE_PATH` (which `require` honours and `import` does not: use
+/// `createRequire(import.meta.url)`), and jars by `CLASSPATH`. When it runs past `limit` it gets a TERM, in which it can
 /// stop what it started, and then a KILL.
 pub(crate) fn script(root: &Path, path: &str, arguments: &[&str], limit: Duration) -> Result<Tally> {
     ensure!(root.join(path).is_file(), "the script `{path}` does not exist: write it");
@@ -128,6 +128,7 @@ pub(crate) fn script(root: &Path, path: &str, arguments: &[&str], limit: Duratio
         .env("COUNTERSIGN_BIN", binaries.join("countersign"))
         .env("DEMO_BIN", binaries.join("demo"))
         .env("NODE_PATH", root.join(".tools/node/node_modules"))
+        .env("CLASSPATH", root.join(".tools/java/*"))
         .env("PYTHONUNBUFFERED", "1");
     counted(command, limit).with_context(|| format!("`{path}`"))
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::fuzz;
 use crate::install::Need;
 use crate::run::{self, Tally};
-use crate::test::{PYTHON, Step};
+use crate::test::{CORPUS, PYTHON, SUITES_OF_DRIVERS, Step, corpus, gated};
 
 /// The longest that one of them may take.
 const SOAK_LIMIT: Duration = Duration::from_secs(4 * 3600);
@@ -31,20 +31,19 @@ pub(crate) const ROWS: &[Step] = &[
         needs: &[PYTHON, Need::Pip(&[("schemathesis", "4.32.5")])],
         run: |root| run::script(root, "tests/api/schemathesis.py", &["100"], SOAK_LIMIT),
     },
-    Step { name: "fuzz-http", needs: &[], run: |root| fuzzed(root, "http_parse") },
-    Step { name: "fuzz-template", needs: &[], run: |root| fuzzed(root, "http_template") },
-    Step { name: "fuzz-search", needs: &[], run: |root| fuzzed(root, "search_query") },
-    Step { name: "fuzz-reports", needs: &[], run: |root| fuzzed(root, "reports") },
-    Step { name: "fuzz-mask", needs: &[], run: |root| fuzzed(root, "mask") },
-    Step { name: "fuzz-postgres", needs: &[], run: |root| fuzzed(root, "postgres_messages") },
+    Step {
+        name: "postgres-drivers",
+        needs: SUITES_OF_DRIVERS,
+        run: |root| gated(root, "tests/postgres/suites.py", &["whole"], SOAK_LIMIT),
+    },
+    Step { name: "corpus", needs: CORPUS, run: |root| corpus(root, "whole", SOAK_LIMIT) },
     Step {
         name: "commit-ratio",
         needs: &[],
         run: |root| search_bench(root, &["--commits", "10000", "10000000"]),
     },
-    Step { name: "fuzz-evidence", needs: &[], run: |root| fuzzed(root, "evidence") },
+    Step { name: "fuzz", needs: &[Need::Apt(&["libclang-dev"])], run: |root| fuzz::all(root, FUZZ_SECONDS) },
     Step { name: "verifiers", needs: &[PYTHON], run: verifiers },
-    Step { name: "fuzz-canonical", needs: &[], run: |root| fuzzed(root, "canonical_read") },
 ];
 
 /// Commits beside the search index, in a small store and in one of ten million entries: some 8 GB on disk.
@@ -58,8 +57,4 @@ fn verifiers(root: &std::path::Path) -> Result<Tally> {
     let mut tally = run::cargo(root, &["build", "--package", "verify", "--bins"])?;
     tally += run::script(root, "tests/verify/differ.py", &["100000"], SOAK_LIMIT)?;
     Ok(tally)
-}
-
-fn fuzzed(root: &std::path::Path, target: &str) -> Result<Tally> {
-    fuzz::fuzz(root, target, FUZZ_SECONDS).map(Tally::one)
 }

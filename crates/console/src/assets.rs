@@ -16,7 +16,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Every file: its name, type and bytes.
-pub(crate) const FILES: [(&str, &str, &str); 13] = [
+pub(crate) const FILES: [(&str, &str, &str); 14] = [
     ("console.css", CSS, include_str!("assets/console.css")),
     ("favicon.svg", SVG, include_str!("assets/favicon.svg")),
     ("api.js", JS, include_str!("assets/api.js")),
@@ -26,6 +26,7 @@ pub(crate) const FILES: [(&str, &str, &str); 13] = [
     ("login.js", JS, include_str!("assets/login.js")),
     ("enrol.js", JS, include_str!("assets/enrol.js")),
     ("cli.js", JS, include_str!("assets/cli.js")),
+    ("link.js", JS, include_str!("assets/link.js")),
     ("inbox.js", JS, include_str!("assets/inbox.js")),
     ("request.js", JS, include_str!("assets/request.js")),
     ("directory.js", JS, include_str!("assets/directory.js")),

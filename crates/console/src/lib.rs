@@ -18,6 +18,7 @@ mod marks;
 mod words;
 
 mod sign_in;
+mod link;
 mod inbox;
 mod request;
 mod directory;
@@ -56,6 +57,7 @@ pub fn router(gateway: Arc<Gateway>, index: Arc<Index>) -> Router {
         .route("/login", get(sign_in::login))
         .route("/enrol", get(sign_in::enrol))
         .route("/cli", get(sign_in::cli))
+        .route("/link", get(link::page))
         .route("/static/{version}/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
         .fallback(failure::nowhere)

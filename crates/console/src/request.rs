@@ -1,6 +1,7 @@
 //! One request, in the order in which a reviewer decides: what, how risky, who asks, exactly which bytes, with
 //! what effect, why, until when and by whom, and then the decision.
 
+pub(crate) mod brought;
 mod change;
 pub(crate) mod payload;
 pub(crate) mod view;
@@ -36,6 +37,7 @@ use crate::frame::{Frame, Page, Room};
 use crate::limits;
 use crate::viewer::SignedIn;
 
+pub(crate) use brought::BroughtView;
 pub(crate) use change::Proposal;
 
 /// The header in which scripts send the session's secret.
@@ -58,6 +60,8 @@ pub(crate) struct View {
     pub(crate) holds: Vec<HoldView>,
     pub(crate) reviews: Vec<ReviewView>,
     pub(crate) later: LaterView,
+    /// Where it was brought to people.
+    pub(crate) brought: Vec<BroughtView>,
     pub(crate) solo: bool,
     pub(crate) prior: Prior,
     /// The last ones of this shape that whoever looks may see, newest first.
@@ -234,6 +238,7 @@ async fn gather(gateway: &Gateway, summary: &Summary, human: &Human) -> Result<V
             .unwrap_or_default(),
         reviews: reviews(gateway, summary, &directory),
         later: later(gateway, summary, person, &directory),
+        brought: brought::places(gateway, summary, human).await?,
         solo: case
             .evaluation
             .requirement()
@@ -334,6 +339,7 @@ fn key_word(proof: &Proof) -> &'static str {
     match proof {
         Proof::Passkey(_) => "a passkey",
         Proof::SshSig(_) => "an SSH key",
+        Proof::Chat(_) => "a click in a linked chat account, and no key",
     }
 }
 

@@ -49,11 +49,22 @@ const HEADINGS: &[(&str, &[&str])] = &[
     ("Sign in", &["login", "logout", "whoami"]),
     (
         "Ask, and review",
-        &["request", "inbox", "show", "approve", "deny", "ask", "look-back", "answer", "cancel"],
+        &[
+            "request",
+            "inbox",
+            "show",
+            "deliveries",
+            "approve",
+            "deny",
+            "ask",
+            "look-back",
+            "answer",
+            "cancel",
+        ],
     ),
     ("People, agents, rules", &["person", "group", "agent", "route", "policy"]),
     ("Proof", &["audit", "witness"]),
-    ("Reference", &["verbs", "openapi", "completions"]),
+    ("Reference", &["verbs", "openapi", "slack", "teams", "completions"]),
 ];
 
 /// Holds the dangerous actions of AI agents until the right people approve them.
@@ -106,6 +117,8 @@ pub(crate) enum Command {
     Inbox(of::inbox::Options),
     /// Show a request as its reviewers see it
     Show(of::show::Options),
+    /// List where requests were brought to people, and whether they arrived
+    Deliveries(of::deliveries::Options),
     /// Approve a request: opens its page, where your passkey signs, or signs here with an SSH key
     Approve(of::review::Options),
     /// Deny a request: opens its page, where your passkey signs, or signs here with an SSH key
@@ -145,6 +158,10 @@ pub(crate) enum Command {
     Verbs(of::verbs::Options),
     /// Print the API's description (OpenAPI 3.1)
     Openapi,
+    /// Slack: what a workspace needs
+    Slack(of::slack::Options),
+    /// Microsoft Teams: what a tenant needs
+    Teams(of::teams::Options),
     /// Print a completion script for a shell
     Completions(of::completions::Options),
 }

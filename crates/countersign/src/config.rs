@@ -32,10 +32,14 @@ pub(crate) struct Config {
     pub(crate) keys: Keys,
     /// TLS for the HTTP point; plain HTTP where it is not given.
     pub(crate) tls: Option<Tls>,
+    /// The PostgreSQL point, which agents connect to as to a server; none where it is not given.
+    pub(crate) postgres: Option<Postgres>,
     /// Credentials of targets, by the names that routes use.
     pub(crate) secrets: BTreeMap<CredentialRef, Secret>,
     /// Where the trail is sent, event by event.
     pub(crate) sinks: Vec<evidence::sink::SinkConfig>,
+    /// Ways to reach reviewers where they are, and which requests go where.
+    pub(crate) channels: channels::config::ChannelsConfig,
     /// How events are written for OCSF.
     pub(crate) ocsf: evidence::export::Ocsf,
     /// What of the transparency log is public, and where. Nothing is where it is not given.
@@ -99,6 +103,20 @@ pub(crate) struct Keys {
     pub(crate) folder: PathBuf,
 }
 
+/// The PostgreSQL point.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Postgres {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Its TLS. An access token is shown in the clear, so that without it only clients on this machine are let in.
+    pub(crate) tls: Option<Tls>,
+    /// The most sessions at once.
+    pub(crate) connections: usize,
+    /// Whether a client hears by a notice that its statement waits for people.
+    pub(crate) notices: bool,
+}
+
 /// TLS for the HTTP point.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,8 +164,10 @@ impl Default for Config {
             store: StoreConfig::default(),
             keys: Keys::default(),
             tls: None,
+            postgres: None,
             secrets: BTreeMap::new(),
             sinks: Vec::new(),
+            channels: channels::config::ChannelsConfig::default(),
             ocsf: evidence::export::Ocsf::default(),
             transparency: Transparency::default(),
             retention: None,
@@ -164,6 +184,12 @@ impl Default for Listen {
             http: SocketAddr::from(([127, 0, 0, 1], 7677)),
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 6432)), tls: None, connections: 1024, notices: true }
     }
 }
 
@@ -213,7 +239,9 @@ impl Config {
         }
         config.base = folder.clone();
         config.transparency.rebase(rebase);
-        if let Some(tls) = &mut config.tls {
+        for tls in
+            config.tls.iter_mut().chain(config.postgres.iter_mut().filter_map(|point| point.tls.as_mut()))
+        {
             rebase(&mut tls.certificate);
             rebase(&mut tls.key);
         }
@@ -225,6 +253,7 @@ impl Config {
         for sink in &mut config.sinks {
             sink.rebase(&folder);
         }
+        config.channels.rebase(&folder);
         if let Some(retention) = &config.retention {
             retention.check()?;
         }

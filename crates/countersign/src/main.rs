@@ -6,6 +6,7 @@ mod commands;
 
 mod up;
 mod config;
+mod postgres;
 mod keys;
 mod public;
 mod witnesses;

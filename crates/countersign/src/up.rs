@@ -56,6 +56,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     // Bound before anything else, so that a taken address is said at once.
     let console = bind(config.listen.console, "listen.console").await?;
     let http = bind(config.listen.http, "listen.http").await?;
+    let databases = crate::postgres::bind(&config).await?;
     let trusted_proxies = config.trusted_proxies()?;
     if config.hides_its_peers() {
         tracing::warn!(
@@ -71,6 +72,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
         tracing::warn!(%secret, "a route names a secret that the configuration does not have");
     }
     gateway.install(Arc::new(point.runner()));
+    let databases = crate::postgres::Point::new(&config, gateway, config.read_secrets()?, databases)?;
     let log_key = &gateway.settings().log_key;
     // Before anything is accepted: a witness that has seen more than the store holds stops the start.
     let witnesses = match &config.transparency.witnesses {
@@ -97,6 +99,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let index = Arc::clone(follower.index());
     let following = behind::spawn("search", follower.run(stopped.clone()))?;
     let (trail, sinks) = trail(&config, gateway)?;
+    let channels = channels::start(&config.channels, gateway, &stopped)?;
     let tls =
         config.tls.as_ref().map(|tls| points::http::tls_config(&tls.certificate, &tls.key)).transpose()?;
     // As many descriptors as the system gives, and never so many connections that none is left for the log.
@@ -105,6 +108,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let (agents, people) =
         (points::server::connections(open_files, 55), points::server::connections(open_files, 10));
     let serving_http = tokio::spawn(point.serve(http, tls, agents, wait_for(stopped.clone())));
+    let serving_databases = databases.serve(wait_for(stopped.clone()));
     let cosigned = match &notes {
         Notes::Head => None,
         Notes::Cosigned(newest) => Some(Arc::clone(newest)),
@@ -115,7 +119,7 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
         points::rest::Parts {
             gateway: Arc::clone(gateway),
             // The API takes route documents without knowing what the points that own them make of them.
-            check_route: Arc::new(points::http::check_document),
+            check_route: Arc::new(crate::postgres::check_document),
             search: Arc::clone(&index),
             trail,
             bundles: Arc::new(bundles),
@@ -123,7 +127,8 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
             trusted_proxies,
         },
     )
-    .merge(config.transparency.router(Arc::clone(&ledger), notes));
+    .merge(config.transparency.router(Arc::clone(&ledger), notes))
+    .merge(channels.router);
     let serving_console = tokio::spawn(points::server::serve_router(console, app, people, wait_for(stopped)));
 
     welcome(&config, gateway, &options.admin).await?;
@@ -136,10 +141,16 @@ pub(crate) async fn up(config: Config, options: Options) -> anyhow::Result<()> {
     let _ = stop.send(true);
     let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, async {
         let _ = serving_http.await;
+        if let Some(serving) = serving_databases {
+            let _ = serving.await;
+        }
         let _ = serving_console.await;
         let _ = following.await;
         for publishing in publishing {
             let _ = publishing.await;
+        }
+        for channel in channels.tasks {
+            let _ = channel.await;
         }
     })
     .await;
@@ -398,6 +409,9 @@ async fn welcome(config: &Config, gateway: &Arc<Gateway>, admin: &str) -> anyhow
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     say(&format!("console and API   {}", settings.public_url));
     say(&format!("HTTP point        {scheme}://{}", config.listen.http));
+    if let Some(point) = &config.postgres {
+        say(&format!("PostgreSQL point  {}", point.listen));
+    }
     say(&format!("log key           {}", settings.log_key));
     if let Some(link) = gateway.first_invite(admin).await? {
         say("");
@@ -424,7 +438,7 @@ pub(crate) fn logging(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+pub(crate) async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; free it or set `{key}` in countersign.toml"))

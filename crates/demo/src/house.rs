@@ -161,6 +161,10 @@ async fn built() -> anyhow::Result<PathBuf> {
     let folder = here.parent().context("this program has no folder")?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--package", "countersign"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !has_libclang() {
+        // The PostgreSQL point's parser wants it to be built, and the story has no database.
+        cargo.arg("--no-default-features");
+    }
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
@@ -168,6 +172,38 @@ async fn built() -> anyhow::Result<PathBuf> {
         bail!("`countersign` does not build");
     }
     Ok(folder.join(if cfg!(windows) { "countersign.exe" } else { "countersign" }))
+}
+
+/// Whether libclang lies where those who build with it look.
+fn has_libclang() -> bool {
+    if std::env::var_os("LIBCLANG_PATH").is_some() {
+        return true;
+    }
+    let folders = [
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+        "/opt/homebrew/opt/llvm/lib",
+        "/Library/Developer/CommandLineTools/usr/lib",
+    ];
+    let entries = |folder: &std::path::Path| {
+        std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect::<Vec<_>>()
+    };
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with("libclang.so") || name.starts_with("libclang-") || name == "libclang.dylib"
+    };
+    folders.iter().map(PathBuf::from).any(|folder| {
+        entries(&folder).iter().any(|path| {
+            // Debian keeps it in `llvm-19/lib`, or in the folder of the machine's kind.
+            is_it(path) || entries(path).iter().any(is_it) || entries(&path.join("lib")).iter().any(is_it)
+        })
+    })
 }
 
 /// A port that is free just now.

@@ -97,8 +97,15 @@ impl Fields {
     /// # Errors
     /// As [`Field::commitment`].
     pub fn root(&self) -> Result<Digest, Malformed> {
-        let commitments = self.0.iter().map(Field::commitment).collect::<Result<Vec<_>, _>>()?;
-        Ok(root(&commitments))
+        Ok(root(&self.commitments()?))
+    }
+
+    /// The commitment to each field, in their order.
+    ///
+    /// # Errors
+    /// As [`Field::commitment`].
+    pub fn commitments(&self) -> Result<Vec<Digest>, Malformed> {
+        self.0.iter().map(Field::commitment).collect()
     }
 
     /// The fields, sorted by path.

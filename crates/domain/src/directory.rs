@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Malformed;
+use crate::account::ExternalAccount;
 use crate::digest::{Blob, Digest, Purpose};
 use crate::id::{ActionId, AgentId, GroupName, PersonId, TargetName};
 use crate::key::{SSH_KEY_LIMIT_BYTES, SshKey};
@@ -60,6 +61,21 @@ pub enum DirectoryEvent {
         person: PersonId,
         /// Which: a passkey's credential id, or an SSH key's [`SshKey::id`].
         credential_id: Blob,
+    },
+    /// An account elsewhere, such as in a chat service, stands for a human: what is clicked there is theirs, where policy
+    /// lets a click suffice. They confirmed it with their passkey while they held the account.
+    AccountLinked {
+        /// For whom.
+        person: PersonId,
+        /// Which account.
+        account: ExternalAccount,
+    },
+    /// An account elsewhere stands for nobody any more.
+    AccountUnlinked {
+        /// Whose.
+        person: PersonId,
+        /// Which account.
+        account: ExternalAccount,
     },
     /// A human joins a group.
     GroupJoined {
@@ -154,6 +170,8 @@ pub struct Person {
     /// Their enrolled SSH keys that are not revoked. They sign reviews and let nobody in: whoever has no passkey
     /// is nobody who could act, whatever stands here.
     pub ssh_keys: Vec<SshKey>,
+    /// Their accounts elsewhere that are linked.
+    pub accounts: BTreeSet<ExternalAccount>,
     /// Their groups.
     pub groups: BTreeSet<GroupName>,
     /// Since when they are known.
@@ -219,6 +237,8 @@ pub const DISPLAY_NAME_LIMIT_BYTES: usize = 128;
 pub const DOCUMENT_LIMIT_BYTES: usize = 1 << 20;
 /// The most keys that one person may have, passkeys and SSH keys together.
 pub const KEYS_LIMIT: usize = 16;
+/// The most accounts elsewhere that may be linked to one person.
+pub const ACCOUNTS_LIMIT: usize = 16;
 
 impl Directory {
     /// The directory after a change.
@@ -236,6 +256,7 @@ impl Directory {
                     active: true,
                     keys: Vec::new(),
                     ssh_keys: Vec::new(),
+                    accounts: BTreeSet::new(),
                     groups: BTreeSet::new(),
                     since: at,
                 };
@@ -247,6 +268,7 @@ impl Directory {
                     person.groups.clear();
                     person.keys.clear();
                     person.ssh_keys.clear();
+                    person.accounts.clear();
                 });
             }
             DirectoryEvent::KeyEnrolled { person, key } => {
@@ -259,6 +281,16 @@ impl Directory {
                 self.with_person(*person, |person| {
                     person.keys.retain(|key| key.credential_id != *credential_id);
                     person.ssh_keys.retain(|key| key.id() != *credential_id);
+                });
+            }
+            DirectoryEvent::AccountLinked { person, account } => {
+                self.with_person(*person, |person| {
+                    person.accounts.insert(account.clone());
+                });
+            }
+            DirectoryEvent::AccountUnlinked { person, account } => {
+                self.with_person(*person, |person| {
+                    person.accounts.remove(account);
                 });
             }
             DirectoryEvent::GroupJoined { group, person } => {
@@ -370,6 +402,16 @@ impl Directory {
                 // An administrator without a passkey is none.
                 if found.keys.len() > 1 { Ok(()) } else { self.keeps_an_admin(*person) }
             }
+            DirectoryEvent::AccountLinked { person, account } => {
+                let found = self.active_person(*person)?;
+                // One account is one human's: two could not be told apart behind it.
+                free(self.person_of(account).is_none(), "account", &account.to_string())?;
+                free(found.accounts.len() < ACCOUNTS_LIMIT, "seventeenth account", &account.to_string())
+            }
+            DirectoryEvent::AccountUnlinked { person, account } => {
+                let found = self.active_person(*person)?;
+                known(found.accounts.contains(account), "account", &account.to_string())
+            }
             DirectoryEvent::GroupJoined { person, .. } => self.active_person(*person).map(|_| ()),
             DirectoryEvent::GroupLeft { group, person } => {
                 let found = self.active_person(*person)?;
@@ -480,6 +522,12 @@ impl Directory {
         })
     }
 
+    /// For whom an account elsewhere stands.
+    #[must_use]
+    pub fn person_of(&self, account: &ExternalAccount) -> Option<&Person> {
+        self.active_people().find(|person| person.accounts.contains(account))
+    }
+
     /// Whether one person is all there is: solo evaluation.
     #[must_use]
     pub fn is_solo(&self) -> bool {
@@ -551,6 +599,8 @@ impl DirectoryEvent {
             Self::KeyEnrolled { person, .. }
             | Self::SshKeyEnrolled { person, .. }
             | Self::KeyRevoked { person, .. }
+            | Self::AccountLinked { person, .. }
+            | Self::AccountUnlinked { person, .. }
             | Self::GroupJoined { person, .. }
             | Self::GroupLeft { person, .. } => Principal::Person(*person).to_string(),
             Self::AgentAdded { id, .. }
@@ -566,7 +616,10 @@ impl DirectoryEvent {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
-            Self::PersonAdded { .. } | Self::PersonDeactivated { .. } => "config.person",
+            Self::PersonAdded { .. }
+            | Self::PersonDeactivated { .. }
+            | Self::AccountLinked { .. }
+            | Self::AccountUnlinked { .. } => "config.person",
             Self::KeyEnrolled { .. } | Self::SshKeyEnrolled { .. } | Self::KeyRevoked { .. } => KEY_VERB,
             Self::GroupJoined { .. } | Self::GroupLeft { .. } => GROUP_VERB,
             Self::AgentAdded { .. }

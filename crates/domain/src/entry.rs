@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Malformed;
 use crate::action::Action;
 use crate::canonical;
-use crate::commitment::{Field, Fields, Salt};
+use crate::commitment::{self, Field, Fields, Salt};
 use crate::digest::Digest;
 use crate::directory::Change;
 use crate::event::Event;
@@ -161,29 +161,46 @@ pub struct Sealed {
     pub leaf: Vec<u8>,
     /// The fields in the open, for the erasable store.
     pub fields: Fields,
+    /// What the leaf commits to of each, in their order.
+    pub commitments: Vec<Digest>,
 }
 
-impl Draft {
-    /// Gives the entry its time and its fields their salts.
+/// An entry whose fields have their salts, and which has no time yet: what can be worked out before its turn comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    kind: Kind,
+    subject: Option<String>,
+    fields: Fields,
+    commitments: Vec<Digest>,
+}
+
+impl Committed {
+    /// What kind of thing.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Gives the entry its time.
     ///
     /// # Errors
-    /// Fields over their limits, or a leaf over [`LEAF_LIMIT_BYTES`].
-    pub fn seal(
-        self,
-        origin: &Origin,
-        time: Timestamp,
-        mut salt: impl FnMut() -> Salt,
-    ) -> Result<Sealed, Malformed> {
-        let fields = self.fields.into_iter().map(|(path, value)| Field::new(path, salt(), value)).collect();
-        let fields = Fields::new(fields)?;
+    /// A leaf over [`LEAF_LIMIT_BYTES`].
+    pub fn seal(self, origin: &Origin, time: Timestamp) -> Result<Sealed, Malformed> {
+        let Self { kind, subject, fields, commitments } = self;
         let leaf = Leaf {
             v: 1,
             origin: origin.clone(),
-            kind: self.kind,
+            kind,
             time,
-            subject: self.subject,
-            count: u32::try_from(fields.as_slice().len()).unwrap_or(u32::MAX),
-            fields: fields.root()?,
+            subject,
+            count: u32::try_from(commitments.len()).unwrap_or(u32::MAX),
+            fields: commitment::root(&commitments),
         };
         let leaf = canonical::write(&leaf)?;
         if leaf.len() > LEAF_LIMIT_BYTES {
@@ -194,7 +211,33 @@ impl Draft {
                 unit: "bytes",
             });
         }
-        Ok(Sealed { leaf, fields })
+        Ok(Sealed { leaf, fields, commitments })
+    }
+}
+
+impl Draft {
+    /// Gives the entry's fields their salts, and works out what its leaf will commit to.
+    ///
+    /// # Errors
+    /// Fields over their limits.
+    pub fn commit(self, mut salt: impl FnMut() -> Salt) -> Result<Committed, Malformed> {
+        let fields = self.fields.into_iter().map(|(path, value)| Field::new(path, salt(), value)).collect();
+        let fields = Fields::new(fields)?;
+        let commitments = fields.commitments()?;
+        Ok(Committed { kind: self.kind, subject: self.subject, fields, commitments })
+    }
+
+    /// Gives the entry its time and its fields their salts.
+    ///
+    /// # Errors
+    /// Fields over their limits, or a leaf over [`LEAF_LIMIT_BYTES`].
+    pub fn seal(
+        self,
+        origin: &Origin,
+        time: Timestamp,
+        salt: impl FnMut() -> Salt,
+    ) -> Result<Sealed, Malformed> {
+        self.commit(salt)?.seal(origin, time)
     }
 
     /// The entry of an approval's event. The request's carries the action's record.

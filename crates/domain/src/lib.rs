@@ -6,7 +6,7 @@
 //! [`action`]), evaluated ([`evaluation`], [`requirement`]), reviewed ([`statement`], [`review`]),
 //! moved through its approval ([`approval`], [`event`], [`grant`]), run ([`outcome`]), looked at afterwards where
 //! glass was broken ([`later`]), and written down ([`entry`], [`receipt`]). [`directory`] is who and what the deployment knows, [`key`] the keys
-//! that people have besides passkeys.
+//! that people have besides passkeys, [`account`] their accounts elsewhere.
 
 pub mod id;
 pub mod time;
@@ -29,6 +29,7 @@ pub mod entry;
 pub mod receipt;
 pub mod directory;
 pub mod key;
+pub mod account;
 pub mod retry;
 pub mod text;
 

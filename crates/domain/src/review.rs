@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::ExternalAccount;
 use crate::action::{Action, Point};
 use crate::digest::Blob;
 use crate::directory::KEY_VERB;
@@ -145,6 +146,9 @@ pub enum Proof {
     Passkey(PasskeyProof),
     /// An SSH signature (OpenSSH's `PROTOCOL.sshsig`) by a security key's key, over the same preimage.
     SshSig(SshSigProof),
+    /// A click in a chat account that was linked to the human: no key of theirs signed. What stands for it is the word
+    /// of the gateway, which checked the click, in an entry under its log's signature.
+    Chat(ChatProof),
 }
 
 impl Proof {
@@ -154,16 +158,19 @@ impl Proof {
         match self {
             // Both are a FIDO authenticator's signature over the statement with its user verified.
             Self::Passkey(_) | Self::SshSig(_) => Assurance::Passkey,
+            Self::Chat(_) => Assurance::Chat,
         }
     }
 
-    /// Under which id the key that signed is enrolled: a passkey's credential id, or an SSH key's
-    /// [`crate::key::SshKey::id`]. No signature covers it: it only finds the key.
+    /// Under which id the key that signed is enrolled: a passkey's credential id, an SSH key's
+    /// [`crate::key::SshKey::id`], or the [`ExternalAccount::id`] under which an account was linked. No signature covers
+    /// it: it only finds the key.
     #[must_use]
-    pub fn key_id(&self) -> &Blob {
+    pub fn key_id(&self) -> Blob {
         match self {
-            Self::Passkey(proof) => &proof.credential_id,
-            Self::SshSig(proof) => &proof.key,
+            Self::Passkey(proof) => proof.credential_id.clone(),
+            Self::SshSig(proof) => proof.key.clone(),
+            Self::Chat(proof) => proof.account.id(),
         }
     }
 }
@@ -192,6 +199,20 @@ pub struct SshSigProof {
     /// The signature's exact bytes, as they stand within its armour.
     pub signature: Blob,
 }
+
+/// A click in a chat account, as the gateway took it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatProof {
+    /// In which account it was made.
+    pub account: ExternalAccount,
+    /// What the channel verified of it, exact bytes: JSON of the channel, the message that was clicked, and the
+    /// provider's own marks. It is for people who look into it; nothing is decided on what stands there.
+    pub evidence: Blob,
+}
+
+/// The largest evidence of a click, in bytes.
+pub const CHAT_EVIDENCE_LIMIT_BYTES: usize = 4 << 10;
 
 /// What the directory knows of a reviewer at the moment of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]

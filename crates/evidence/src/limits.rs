@@ -63,5 +63,3 @@ pub const OBJECT_BYTES: usize = 16 << 20;
 pub const OBJECT_SECONDS: u64 = 60;
 /// How long a signature over a request to an object store is good.
 pub const SIGNATURE_LIFETIME: Duration = Duration::from_secs(300);
-/// The longest secret, in bytes.
-pub const SECRET_BYTES: u64 = 16 << 10;

@@ -1,9 +1,6 @@
-//! Moments as people name them, and where in the log they fall.
+//! Moments as people name them.
 
-use domain::canonical;
-use domain::entry::Leaf;
 use domain::time::Timestamp;
-use store::{Ledger, StoreError};
 
 /// Reads a time (RFC 3339), or a date, which is its midnight in UTC; nothing before 1970.
 pub(crate) fn read(text: &str) -> Option<Timestamp> {
@@ -12,31 +9,6 @@ pub(crate) fn read(text: &str) -> Option<Timestamp> {
         Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     })?;
     u64::try_from(time.as_microsecond()).ok().map(Timestamp::from_micros)
-}
-
-/// The index of the first of `size` entries that was committed at a moment or after it: time never falls in the log.
-///
-/// # Errors
-/// Store failures, and [`StoreError::Corrupt`] for a leaf that does not read.
-pub(crate) async fn first_since<L: Ledger + ?Sized>(
-    ledger: &L,
-    moment: Timestamp,
-    size: u64,
-) -> Result<u64, StoreError> {
-    let (mut low, mut high) = (0, size);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let leaf = ledger.leaves(middle, middle + 1).await?.into_iter().next().unwrap_or_default();
-        // What was pruned is older than what stands.
-        let is_before = leaf.is_empty() || time(middle, &leaf)? < moment;
-        if is_before { low = middle + 1 } else { high = middle }
-    }
-    Ok(low)
-}
-
-fn time(index: u64, leaf: &[u8]) -> Result<Timestamp, StoreError> {
-    let leaf = canonical::read::<Leaf>(leaf);
-    leaf.map(|leaf| leaf.time).map_err(|error| StoreError::Corrupt(format!("entry {index}: {error}")))
 }
 
 #[cfg(test)]

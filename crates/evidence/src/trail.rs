@@ -52,7 +52,7 @@ impl TrailService {
         let no_place = || EvidenceError::Place(domain::text::cut(text, 64).to_owned());
         let time = moment::read(text).ok_or_else(no_place)?;
         let size = self.store.head().await?.size;
-        Ok(Place::entry(moment::first_since(self.store.as_ref(), time, size).await?))
+        Ok(Place::entry(store::first_since(self.store.as_ref(), time, size).await?))
     }
 }
 

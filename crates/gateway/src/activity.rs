@@ -99,6 +99,8 @@ struct Unrecorded {
     sealed: SealedSegment,
     /// Its file, until what stands in it is durable.
     unsynced: Option<Arc<File>>,
+    /// Whether the log may have its leaf: a gateway that was killed, or this one, tried and heard of no success.
+    tried: bool,
 }
 
 #[derive(Debug)]
@@ -280,11 +282,17 @@ impl Activity {
         Ok(Some(SealedSegment { node: self.node.get().cloned(), ..next.sealed }))
     }
 
+    /// Whether the log may have the leaf of the oldest segment that waits. From here on it may: it is about to be written.
+    fn try_oldest(&self) -> bool {
+        let mut unrecorded = self.waiting();
+        unrecorded.front_mut().is_some_and(|oldest| std::mem::replace(&mut oldest.tried, true))
+    }
+
     /// The segment's leaf is in the log: its file gets its name, and the leaf's time as its date, by which it is found
     /// once the leaf's values are pruned.
     ///
     /// # Errors
-    /// When it cannot be renamed; the next start then records it once more.
+    /// When it cannot be renamed; the next start does it.
     async fn recorded(&self, sealed: &SealedSegment, leaf: Timestamp) -> Result<(), GatewayError> {
         {
             let mut unrecorded = self.waiting();
@@ -332,7 +340,7 @@ impl Activity {
     fn close(&self, segment: Segment) {
         let times = (segment.first, segment.last);
         let sealed = seal(&segment.path, segment.digest, segment.records, times, false);
-        self.wait_for_leaf(Unrecorded { sealed, unsynced: Some(Arc::new(segment.file)) });
+        self.wait_for_leaf(Unrecorded { sealed, unsynced: Some(Arc::new(segment.file)), tried: false });
         self.try_again();
     }
 
@@ -374,7 +382,11 @@ impl Activity {
         // Lines that do not read are kept: they are what was written.
         let times = times.unwrap_or((Timestamp::ZERO, Timestamp::ZERO));
         let sealed = seal(path, digest, records, times, true);
-        self.wait_for_leaf(Unrecorded { sealed: sealed.clone(), unsynced: Some(Arc::new(file)) });
+        self.wait_for_leaf(Unrecorded {
+            sealed: sealed.clone(),
+            unsynced: Some(Arc::new(file)),
+            tried: true,
+        });
         Ok(Some(sealed))
     }
 }
@@ -409,10 +421,15 @@ impl Gateway {
     /// Refuses while nothing may be permitted: sealed activity does not reach the log, or has not for
     /// [`limits::SEGMENT_PATIENCE`] while [`limits::SEGMENTS_BEHIND`] full segments waited.
     pub(crate) async fn room_for_activity(&self) -> Result<(), GatewayError> {
-        if self.is_recording() && !self.activity.is_behind() {
+        if self.has_room_for_activity() {
             return Ok(());
         }
         Box::pin(self.wait_for_room()).await
+    }
+
+    /// Whether something may be permitted without waiting for the disk.
+    pub(crate) fn has_room_for_activity(&self) -> bool {
+        self.is_recording() && !self.activity.is_behind()
     }
 
     async fn wait_for_room(&self) -> Result<(), GatewayError> {
@@ -458,8 +475,12 @@ impl Gateway {
     async fn try_record_segments(&self) -> Result<(), GatewayError> {
         let _one_at_a_time = self.activity.recording.lock().await;
         while let Some(sealed) = self.activity.unrecorded().await? {
-            let recorded = self.store.record(sealed.entry()?).await?;
-            self.activity.recorded(&sealed, recorded.position().time).await?;
+            let standing = if self.activity.try_oldest() { self.leaf_of(&sealed).await? } else { None };
+            let leaf = match standing {
+                Some(leaf) => leaf,
+                None => self.store.record(sealed.entry()?).await?.position().time,
+            };
+            self.activity.recorded(&sealed, leaf).await?;
         }
         Ok(())
     }
@@ -507,7 +528,7 @@ mod tests {
         let sealed = seal(&folder.path().join("1.open"), Running::new(Purpose::Segment), 1, (at, at), false);
         // The system refuses to sync a device that has no disk behind it.
         let no_disk = Arc::new(File::open("/dev/null").unwrap());
-        activity.wait_for_leaf(Unrecorded { sealed, unsynced: Some(no_disk) });
+        activity.wait_for_leaf(Unrecorded { sealed, unsynced: Some(no_disk), tried: false });
         for _ in 0..2 {
             let refused = activity.unrecorded().await;
             assert!(matches!(refused, Err(GatewayError::Unavailable(_))), "{refused:?}");

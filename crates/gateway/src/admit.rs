@@ -1,5 +1,7 @@
 //! **admit**: the caller's credential becomes a caller with their whole chain. Everybody who calls passes here.
 
+use domain::digest::Blob;
+use domain::id::AgentId;
 use domain::principal::{Chain, Principal};
 
 use crate::{Gateway, GatewayError};
@@ -56,6 +58,41 @@ impl Gateway {
         let now = self.store.now();
         let claims = self.tokens.verify(token, now).map_err(refused)?;
         let chain = identity::chain_of_token(&claims, &self.store.directory(), now).map_err(refused)?;
+        Ok(Caller::of(chain))
+    }
+}
+
+/// What a session is held against that outlives the access token it began with: its agent, and the key that the agent
+/// proved.
+#[derive(Debug, Clone)]
+pub struct Lasting {
+    agent: AgentId,
+    key: Blob,
+}
+
+impl Gateway {
+    /// Admits an agent by its access token to a session that may outlive it; [`Gateway::still_admits`] says for how long.
+    ///
+    /// # Errors
+    /// As [`Gateway::admit_agent`].
+    pub fn admit_session_of_agent(&self, token: &str) -> Result<(Caller, Lasting), GatewayError> {
+        let now = self.store.now();
+        let claims = self.tokens.verify(token, now).map_err(refused)?;
+        let chain = identity::chain_of_token(&claims, &self.store.directory(), now).map_err(refused)?;
+        Ok((Caller::of(chain), Lasting { agent: claims.agent(), key: claims.key().clone() }))
+    }
+
+    /// The caller of a lasting session, looked up anew: whoever was disabled a moment ago is out, and so is an agent whose
+    /// key is another, or whose sponsor has left.
+    ///
+    /// # Errors
+    /// [`GatewayError::Unauthenticated`].
+    pub fn still_admits(&self, lasting: &Lasting) -> Result<Caller, GatewayError> {
+        let directory = self.store.directory();
+        let chain = identity::chain_of_agent(lasting.agent, &directory).map_err(refused)?;
+        if directory.agent(lasting.agent).is_none_or(|agent| agent.key != lasting.key) {
+            return Err(refused(identity::IdentityError::AgentKeyReplaced(lasting.agent)));
+        }
         Ok(Caller::of(chain))
     }
 }

@@ -5,8 +5,12 @@
 //! entry then names no approval, which is what `separation: none` looks like for configuration.
 //!
 //! Keys are apart. After the first administrator's own, no key speaks for anybody before an administrator has signed
-//! a review of exactly this key, alone where there is no second one; the entry that enrols it names that approval. A
-//! key is revoked at once by its owner or by an administrator: the doubt counts against the key.
+//! a review of exactly this key, alone where there is no second one; the entry that enrols it names that approval.
+//!
+//! An administrator who revokes somebody's key signs for that in the same way, and alone: the doubt counts against the
+//! key, so nobody else is waited for. Its owner revokes it at once and signs nothing, since it may be the key that they
+//! lost; so may an administrator who cannot wait until the request is through. Then the entry names no approval, and
+//! whoever reads it is told that nobody signed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -48,6 +52,15 @@ pub enum Proposed {
     Held(Held),
     /// Policy refuses it.
     Denied(Denied),
+}
+
+/// How a key is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoking {
+    /// By a request that an administrator signs.
+    Signed,
+    /// At once: nobody signs for it, and its entry names no approval.
+    AtOnce,
 }
 
 impl Gateway {
@@ -112,9 +125,10 @@ impl Gateway {
         }
     }
 
-    /// Revokes a key at once: one's own, or as an administrator anybody's. An administrator who would be the only
-    /// one left by it proposes it instead, since nobody gets rid of the second person alone; so does a command line,
-    /// whose session may be in other hands.
+    /// Revokes a key: one's own at once, or as an administrator anybody's, by a request that the administrator signs
+    /// alone, or at once without a signature where it cannot wait. An administrator who would be the only one left by it
+    /// waits for the other one's signature, since nobody gets rid of the second person alone. A command line, whose
+    /// session may be in other hands, only ever asks.
     ///
     /// # Errors
     /// [`GatewayError::Forbidden`] for somebody else's key where one is no administrator, [`GatewayError::StepUp`],
@@ -124,6 +138,7 @@ impl Gateway {
         human: &Human,
         person: PersonId,
         key: Blob,
+        how: Revoking,
     ) -> Result<Proposed, GatewayError> {
         let own = person == human.person;
         if !own {
@@ -137,7 +152,8 @@ impl Gateway {
         without.apply(&event, self.store.now())?;
         let caller = Principal::Person(human.person);
         let alone = !own && has_second_admin(&directory, caller) && !has_second_admin(&without, caller);
-        if alone || self.require_console(human).is_err() {
+        let signed = how == Revoking::Signed && !own;
+        if alone || signed || self.require_console(human).is_err() {
             return self.propose_on(Chain::person(human.person), event).await;
         }
         let change = Change { event, by: Some(caller), approval: None };
@@ -154,13 +170,14 @@ impl Gateway {
         directory.check(&event)?;
         directory.check_looks(&event)?;
         self.check_documents(&event).await?;
-        if !is_enrolment(&event) && !has_second_admin(&directory, chain.caller) {
+        if !is_of_a_key(&event) && !has_second_admin(&directory, chain.caller) {
             let change = Change { event, by: Some(chain.caller), approval: None };
             let recorded = self.store.change(directory.version(), vec![change]).await?;
             return Ok(Proposed::Applied { version: recorded.into_inner() });
         }
-        let resource =
-            Resource { name: event.subject(), environment: "control".parse()?, labels: BTreeMap::new() };
+        let labels =
+            says_of(&event).map(|(label, value)| (label.to_owned(), value.to_owned())).into_iter().collect();
+        let resource = Resource { name: event.subject(), environment: "control".parse()?, labels };
         let target = target()?;
         let caller = Caller::of(chain);
         let bytes = domain::canonical::write(&event)?;
@@ -171,6 +188,7 @@ impl Gateway {
             verb: event.verb().parse()?,
             shape: Cow::Owned(format!("{} {}", event.verb(), event.subject())),
             resource: Cow::Owned(resource),
+            parts: &[],
             target: &target,
             credential: None,
             session: BTreeMap::new(),
@@ -184,6 +202,7 @@ impl Gateway {
             retry_window: limits::RETRY_WINDOW,
             run_when_gone: RunWhenGone::Yes,
             record: RecordPermit::BeforeRun,
+            same: None,
         };
         match self.decide(ask, move || vec![(CHANGE_PATH.to_owned(), bytes)]).await? {
             Decided::Held(held) => Ok(Proposed::Held(held)),
@@ -214,6 +233,8 @@ impl Gateway {
             | DirectoryEvent::KeyEnrolled { .. }
             | DirectoryEvent::SshKeyEnrolled { .. }
             | DirectoryEvent::KeyRevoked { .. }
+            | DirectoryEvent::AccountLinked { .. }
+            | DirectoryEvent::AccountUnlinked { .. }
             | DirectoryEvent::GroupJoined { .. }
             | DirectoryEvent::GroupLeft { .. }
             | DirectoryEvent::AgentAdded { .. }
@@ -273,15 +294,40 @@ fn is_enrolment(event: &DirectoryEvent) -> bool {
     matches!(event, DirectoryEvent::KeyEnrolled { .. } | DirectoryEvent::SshKeyEnrolled { .. })
 }
 
-/// Whether the action is about a key, and no administrator with a passkey stands apart from those who ask: then the
-/// one there is signs for it, and the record says `separation: none`.
+/// Whether the change lets a key speak for somebody, or no more: then an administrator signs for exactly this key.
+fn is_of_a_key(event: &DirectoryEvent) -> bool {
+    is_enrolment(event) || matches!(event, DirectoryEvent::KeyRevoked { .. })
+}
+
+/// What an action's resource says of the change where it takes a key away: policy and reviewers see the action, and the
+/// change itself stands in its payload.
+const REVOCATION: (&str, &str) = ("change", "key-revoked");
+
+fn says_of(event: &DirectoryEvent) -> Option<(&'static str, &'static str)> {
+    matches!(event, DirectoryEvent::KeyRevoked { .. }).then_some(REVOCATION)
+}
+
+/// Whether an action's resource says that it takes a key away.
+fn says_revocation(action: &Action) -> bool {
+    let (label, value) = REVOCATION;
+    action.parts().resource.labels.get(label).is_some_and(|said| said == value)
+}
+
+/// Whether whoever asks may sign for it alone, for the record then to say `separation: none`: the action is about a key,
+/// and no administrator with a passkey stands apart from those who ask; or it takes a key away, and one is left whose
+/// key it is not.
 pub(crate) fn is_one_administrators_key(action: &Action, directory: &Directory) -> bool {
     let parts = action.parts();
-    parts.point == Point::Config
-        && parts.verb.as_str() == KEY_VERB
-        && !directory
-            .members(&GroupName::admins())
-            .any(|person| !person.keys.is_empty() && !parts.chain.contains(person.id))
+    if parts.point != Point::Config || parts.verb.as_str() != KEY_VERB {
+        return false;
+    }
+    let apart = |owner: Option<&str>| {
+        directory.members(&GroupName::admins()).any(|person| {
+            let subject = Principal::Person(person.id).to_string();
+            !person.keys.is_empty() && !parts.chain.contains(person.id) && owner != Some(subject.as_str())
+        })
+    };
+    !apart(None) || (says_revocation(action) && apart(Some(&parts.resource.name)))
 }
 
 /// A change is one of our own types: nothing of it is left to guess.
@@ -322,6 +368,10 @@ impl ConfigRunner {
     ) -> Result<u64, String> {
         let bytes = payload.get(CHANGE_PATH).ok_or("the change is missing from the payload")?;
         let event: DirectoryEvent = domain::canonical::read(bytes).map_err(|error| error.to_string())?;
+        // Whoever signed alone did so for a key that is taken away, and for nothing else.
+        if says_revocation(action) && says_of(&event).is_none() {
+            return Err("the action says that it takes a key away, and its change is another one".to_owned());
+        }
         let approval = Some(redemption.get().approval());
         for _ in 0..APPLY_TRIES {
             let directory = self.store.directory();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 
 use domain::action::{Action, Draft, Level, Point, Resource, Target};
@@ -16,7 +17,7 @@ use domain::requirement::Separation;
 use domain::time::{Span, Timestamp};
 use domain::verb::Verb;
 use policy::PolicySet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::{Recorded, RunWhenGone};
 
 use crate::activity::Line;
@@ -38,6 +39,9 @@ pub struct Ask<'a> {
     pub verb: Verb,
     /// To what.
     pub resource: Cow<'a, Resource>,
+    /// Everything that it does, where that is more than one thing: each is decided on, and the strictest answer counts.
+    /// `verb` and `resource` then name the one that people see first. Empty where there is one thing.
+    pub parts: &'a [Part],
     /// Where, as defined now.
     pub target: &'a Target,
     /// With which credential.
@@ -67,10 +71,32 @@ pub struct Ask<'a> {
     pub run_when_gone: RunWhenGone,
     /// How its permit is recorded.
     pub record: RecordPermit,
+    /// A digest over everything that this question tells of the action, by which a permit may be remembered although
+    /// policy reads the action's own values. None where no two questions are the same.
+    pub same: Option<Digest>,
 }
+
+/// One of the things that an action does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// What is done.
+    pub verb: Verb,
+    /// To what: a resource's name in the target, with the action's environment and labels.
+    pub resource: String,
+    /// What the point knows of it.
+    pub facts: Facts,
+}
+
+/// The path of the payload's field in which an action's parts stand, as canonical JSON: what is approved covers them,
+/// and policy is asked about each again when it is redeemed.
+pub const PARTS_PATH: &str = "parts";
 
 /// Makes the parts by which a second try of the same call is known.
 pub type RetryParts<'a> = &'a (dyn Fn() -> Vec<(String, Vec<u8>)> + Send + Sync);
+
+/// Fields of the payload that are made only where people are asked.
+pub type Shown<'a> = Pin<Box<dyn Future<Output = Vec<(String, Vec<u8>)>> + Send + 'a>>;
 
 /// How a permit is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +151,11 @@ pub(crate) struct Deciding {
 }
 
 impl Deciding {
+    /// The compiled set.
+    pub(crate) fn set(&self) -> &PolicySet {
+        &self.set
+    }
+
     pub(crate) fn load(directory: &Directory) -> Result<Self, GatewayError> {
         let text = directory.policy().map_or("", |policy| policy.text.as_str());
         let set = PolicySet::load(text).map_err(|errors| {
@@ -150,6 +181,26 @@ struct Key {
     has_reason: bool,
     matched: bool,
     parsed: bool,
+    same: Option<Digest>,
+}
+
+/// What memory says of a question.
+enum Remembrance {
+    /// It is permitted, and that is on record.
+    Permits(Permitted),
+    /// Nothing; the answer would be remembered under this.
+    Nothing(Key),
+}
+
+/// Under what a permit may be remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Under what actions of one kind share.
+    Kind,
+    /// Under that, and everything that the question told.
+    Question,
+    /// Not at all.
+    Never,
 }
 
 impl std::hash::Hash for Key {
@@ -158,6 +209,7 @@ impl std::hash::Hash for Key {
         self.chain.caller.hash(state);
         self.target.hash(state);
         self.operation.hash(state);
+        self.same.hash(state);
     }
 }
 
@@ -283,10 +335,50 @@ impl Gateway {
         ask: Ask<'_>,
         payload: impl FnOnce() -> Vec<(String, Vec<u8>)> + Send,
     ) -> Result<Decided, GatewayError> {
+        self.decide_shown(ask, payload, None).await
+    }
+
+    /// The same, with fields that only reviewers need, such as a preview: they are asked for when people will be, and
+    /// enter the payload and its digest then. What differs from try to try among them is kept out of
+    /// [`Ask::retry_parts`] by the caller.
+    ///
+    /// # Errors
+    /// As [`Gateway::decide`].
+    pub async fn decide_shown(
+        self: &Arc<Self>,
+        ask: Ask<'_>,
+        payload: impl FnOnce() -> Vec<(String, Vec<u8>)> + Send,
+        shown: Option<Shown<'_>>,
+    ) -> Result<Decided, GatewayError> {
         self.room_for_activity().await?;
-        let directory = self.store.directory();
         let id = ActionId::new(self.store.now(), &self.draw()?);
-        let key = Key {
+        let key = match self.remembered(&ask, id)? {
+            Remembrance::Permits(permitted) => return Ok(Decided::Permitted(permitted)),
+            Remembrance::Nothing(key) => key,
+        };
+        // Boxed, so that what is remembered does not carry the room that asking people takes.
+        Box::pin(self.decide_whole(ask, payload(), shown, id, key)).await
+    }
+
+    /// Permits at once what is permitted by memory alone, and records that; nothing where policy has to be asked, or where
+    /// recording has to wait: then [`Gateway::decide`] does. For points that cannot wait where they ask.
+    ///
+    /// # Errors
+    /// [`GatewayError::Unavailable`] when it cannot be recorded.
+    pub fn permit_at_once(&self, ask: &Ask<'_>) -> Result<Option<Permitted>, GatewayError> {
+        if !self.has_room_for_activity() {
+            return Ok(None);
+        }
+        let id = ActionId::new(self.store.now(), &self.draw()?);
+        Ok(match self.remembered(ask, id)? {
+            Remembrance::Permits(permitted) => Some(permitted),
+            Remembrance::Nothing(_) => None,
+        })
+    }
+
+    fn remembered(&self, ask: &Ask<'_>, id: ActionId) -> Result<Remembrance, GatewayError> {
+        let directory = self.store.directory();
+        let mut key = Key {
             chain: ask.caller.chain().clone(),
             target: ask.target.name.clone(),
             verb: ask.verb,
@@ -298,30 +390,42 @@ impl Gateway {
             has_reason: ask.reason.is_some_and(|reason| !reason.trim().is_empty()),
             matched: ask.facts.get("matched") == Some(&Fact::Bool(true)),
             parsed: ask.facts.get("parsed") == Some(&Fact::Bool(true)),
+            same: None,
         };
-        if ask.record == RecordPermit::Segment
-            && let Some(shared) = self.remembered.get(directory.version(), &key)
-        {
-            self.log_activity(id, &ask, &shared, None)?;
-            return Ok(Decided::Permitted(Permitted { id, _recorded: None }));
+        if ask.record == RecordPermit::Segment {
+            // First as one of its kind: where policy reads no values, the first of them answers for all.
+            let mut known = None;
+            if ask.parts.is_empty() {
+                known = self.remembered.get(directory.version(), &key);
+            }
+            if known.is_none() && ask.same.is_some() {
+                key.same = ask.same;
+                known = self.remembered.get(directory.version(), &key);
+            }
+            if let Some(shared) = known {
+                self.log_activity(id, ask, &shared, None)?;
+                return Ok(Remembrance::Permits(Permitted { id, _recorded: None }));
+            }
         }
-        // Boxed, so that what is remembered does not carry the room that asking people takes.
-        Box::pin(self.decide_whole(ask, payload(), id, key)).await
+        Ok(Remembrance::Nothing(key))
     }
 
     async fn decide_whole(
         self: &Arc<Self>,
         ask: Ask<'_>,
         payload: Vec<(String, Vec<u8>)>,
+        mut shown: Option<Shown<'_>>,
         id: ActionId,
         key: Key,
     ) -> Result<Decided, GatewayError> {
-        let (action, fields) = self.seal_action(&ask, payload, id)?;
+        let kept = if shown.is_some() { payload.clone() } else { Vec::new() };
+        let (mut action, mut fields) = self.seal_action(&ask, payload, id)?;
+        let parts = ask.parts;
         let prior = self.store.prior(ask.caller.chain().caller, &ask.shape).await?;
         let facts = risk::facts(action.parts(), ask.facts.clone(), prior);
         for _ in 0..limits::OPEN_TRIES {
             let directory = self.store.directory();
-            let (evaluation, cacheable) = self.evaluate(&action, facts.clone(), &directory)?;
+            let (evaluation, memory) = self.evaluate(&action, facts.clone(), parts, &directory)?;
             match evaluation.decision {
                 Decision::Permit => {
                     let recorded = match ask.record {
@@ -330,7 +434,13 @@ impl Gateway {
                             let shared = SharedPart::of(&ask, "permit", &evaluation.rules, evaluation.policy)
                                 .write()?;
                             self.log_activity(id, &ask, &shared, Some(action.digest()))?;
-                            if cacheable {
+                            let same = match memory {
+                                Memory::Kind if parts.is_empty() => Some(None),
+                                Memory::Kind | Memory::Question => ask.same.map(Some),
+                                Memory::Never => None,
+                            };
+                            if let Some(same) = same {
+                                let key = Key { same, ..key };
                                 self.remembered.put(directory.version(), key, shared.into());
                             }
                             None
@@ -354,6 +464,14 @@ impl Gateway {
                     self.log_activity(id, &ask, &shared, Some(action.digest()))?;
                     return Ok(Decided::Denied(Denied { id, rules }));
                 }
+                // Sealed anew with what reviewers are shown, and asked about once more: the evaluation names the digest.
+                Decision::NeedsReview(_) if shown.is_some() => {
+                    let mut whole = kept.clone();
+                    if let Some(shown) = shown.take() {
+                        whole.extend(shown.await);
+                    }
+                    (action, fields) = self.seal_action(&ask, whole, id)?;
+                }
                 Decision::NeedsReview(_) => match self.hold(&ask, &action, &fields, evaluation).await {
                     Err(GatewayError::Stale(_)) => {}
                     other => return other.map(Decided::Held),
@@ -363,18 +481,37 @@ impl Gateway {
         Err(GatewayError::Busy)
     }
 
-    /// Asks policy about a sealed action, over a directory and facts. Solo evaluation is applied here.
+    /// Asks policy about a sealed action and each of its parts, over a directory and facts; what history adds to the
+    /// facts is each part's too. Solo evaluation is applied here.
     pub(crate) fn evaluate(
         &self,
         action: &Action,
         facts: Facts,
+        parts: &[Part],
         directory: &Directory,
-    ) -> Result<(Evaluation, bool), GatewayError> {
+    ) -> Result<(Evaluation, Memory), GatewayError> {
         let deciding = self.deciding(directory)?;
-        let question =
-            policy::Question { action: action.parts(), digest: action.digest(), facts: &facts, directory };
-        let answer = deciding.set.answer(&question);
-        let cacheable = !answer.depends_on_values;
+        let digest = action.digest();
+        let question = policy::Question { action: action.parts(), digest, facts: &facts, directory };
+        let mut answers = Vec::with_capacity(1 + parts.len());
+        answers.push(deciding.set.answer(&question));
+        for part in parts {
+            let mut draft = action.parts().clone();
+            draft.verb = part.verb;
+            draft.resource.name.clone_from(&part.resource);
+            let mut own = part.facts.clone();
+            for name in risk::OF_HISTORY {
+                own.extend(facts.get(name).map(|fact| (name.to_owned(), fact.clone())));
+            }
+            let question = policy::Question { action: &draft, digest, facts: &own, directory };
+            answers.push(deciding.set.answer(&question));
+        }
+        let answer = policy::strictest(answers);
+        let memory = match (answer.depends_on_values, answer.depends_on_history) {
+            (false, _) => Memory::Kind,
+            (true, false) => Memory::Question,
+            (true, true) => Memory::Never,
+        };
         let mut evaluation = deciding.set.record(&question, answer);
         if let Decision::NeedsReview(requirement) = &mut evaluation.decision
             && (directory.is_solo() || crate::change::is_one_administrators_key(action, directory))
@@ -382,7 +519,7 @@ impl Gateway {
         {
             requirement.separation = Separation::None;
         }
-        Ok((evaluation, cacheable))
+        Ok((evaluation, memory))
     }
 
     /// Records what came of a permitted action.
@@ -421,6 +558,10 @@ impl Gateway {
         let mut fields = Vec::with_capacity(payload.len());
         for (path, value) in payload {
             fields.push(Field::new(path, self.draw()?, value));
+        }
+        if !ask.parts.is_empty() {
+            let parts = domain::canonical::write(&ask.parts)?;
+            fields.push(Field::new(PARTS_PATH, self.draw()?, parts));
         }
         let fields = Fields::new(fields)?;
         let action = Action::seal(Draft {

@@ -6,7 +6,7 @@
 //! broken, somebody looks at it afterwards). Beside
 //! the way stand [`activity`] (permits, in hashed segments), [`report`] (what others say that they did), [`change`] (the
 //! directory, changed by the same way), [`people`] (sessions and passkeys) and [`sweep`] (expiry, and what a restart
-//! finds). [`reveal`] masks what people see, and opens it; [`backup`] copies the store.
+//! finds). [`click`] and [`links`] take what is clicked in accounts elsewhere, [`deliveries`] says where requests were brought. [`reveal`] masks what people see, and opens it; [`backup`] copies the store.
 //!
 //! [`ports`] are what others implement: the points that run bytes, the randomness, and the store.
 
@@ -24,6 +24,9 @@ pub mod activity;
 pub mod backup;
 pub mod card;
 pub mod change;
+pub mod click;
+pub mod deliveries;
+pub mod links;
 pub mod people;
 pub mod report;
 pub mod reveal;
@@ -36,6 +39,7 @@ pub mod ports;
 mod aged;
 mod error;
 mod house;
+mod leaves;
 
 pub use error::GatewayError;
 pub use house::{Gateway, Parts, Settings};

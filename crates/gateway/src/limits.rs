@@ -44,6 +44,9 @@ pub const SEGMENT_AGE_SENT: Duration = Duration::from_secs(10);
 pub const SEGMENT_GRACE: Duration = Duration::from_secs(3_600);
 /// How often segments are looked through for those whose leaf's values were pruned.
 pub const SEGMENTS_DROPPED_EVERY: Duration = Duration::from_secs(600);
+/// How many of the log's last entries are searched for the leaf of a segment that may have one, at the least; all since
+/// its last line are.
+pub const LEAVES_LOOKED_BACK: u64 = 4_096;
 /// How many full segments may wait to be made durable and recorded; with so many, what comes next waits too.
 pub const SEGMENTS_BEHIND: usize = 4;
 /// How long it waits then until it is refused.

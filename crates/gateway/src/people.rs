@@ -364,19 +364,23 @@ impl Gateway {
     /// Store failures.
     pub async fn begin_cli_login(&self) -> Result<(String, String), GatewayError> {
         let secret = InviteToken::new(self.draw()?);
-        let code: [u8; 8] = self.draw()?;
-        // Consonants only: nothing to misread, no words.
-        const LETTERS: &[u8; 16] = b"BCDFGHJKLMNPQRST";
-        let code: String = code
-            .iter()
-            .filter_map(|byte| LETTERS.get(usize::from(byte & 15)).copied().map(char::from))
-            .collect();
+        let code = self.draw_code()?;
         let login = CliLogin { code: code.clone(), session: None };
         let bytes = domain::canonical::write(&login)?;
         self.store.keep(&format!("cli/{}", secret.vault_key()), &bytes, CLI_LOGIN_LIFETIME).await?;
         let pointer = secret.expose();
         self.store.keep(&format!("cli-code/{code}"), pointer.as_bytes(), CLI_LOGIN_LIFETIME).await?;
         Ok((pointer, code))
+    }
+
+    /// A code for people to type or compare: consonants only, nothing to misread and no words.
+    pub(crate) fn draw_code(&self) -> Result<String, GatewayError> {
+        const LETTERS: &[u8; 16] = b"BCDFGHJKLMNPQRST";
+        let code: [u8; 8] = self.draw()?;
+        Ok(code
+            .iter()
+            .filter_map(|byte| LETTERS.get(usize::from(byte & 15)).copied().map(char::from))
+            .collect())
     }
 
     /// A human who has just used a passkey lets the command line with this code act for them. Such a session

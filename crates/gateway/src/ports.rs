@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::action::{Action, Point};
 use domain::commitment::Fields;
 use domain::grant::Redemption;
+use domain::id::ActionId;
 use domain::outcome::Outcome;
 use store::Recorded;
 
@@ -22,6 +23,12 @@ pub trait Runner: Send + Sync + 'static {
     /// # Errors
     /// What changed, in words for the reviewer.
     fn stands(&self, action: &Action) -> Result<(), String>;
+
+    /// Whether the action can be run now. A point that runs only for whoever waits, in their own session, says no while
+    /// nobody does: the approval then stays unspent until somebody who asks for the same comes, or it lapses.
+    fn is_awaited(&self, _approval: ActionId) -> bool {
+        true
+    }
 
     /// Runs the action, once. Taking the recorded redemption by value is what makes it once: what was
     /// not recorded cannot be run, and there is no second one.

@@ -161,7 +161,8 @@ impl Gateway {
         Ok(signers(&summary))
     }
 
-    /// The approval that a directory entry names, where it enrols this signer's key or puts them into their group.
+    /// The approval that a directory entry names, where it enrols or revokes this signer's key or puts them into their
+    /// group.
     async fn signed_under(&self, index: u64, signer: &Signer) -> Result<Option<ActionId>, GatewayError> {
         let fields = self.store.entry(index).await?.fields;
         let Some(Disclosure::Open(field)) = fields.first() else { return Ok(None) };
@@ -169,10 +170,12 @@ impl Gateway {
         let of_theirs = match &change.event {
             DirectoryEvent::KeyEnrolled { key, .. } => key.credential_id == signer.key,
             DirectoryEvent::SshKeyEnrolled { key, .. } => key.id() == signer.key,
+            DirectoryEvent::KeyRevoked { credential_id, .. } => *credential_id == signer.key,
             DirectoryEvent::GroupJoined { group, .. } => signer.group.as_ref() == Some(group),
             DirectoryEvent::PersonAdded { .. }
             | DirectoryEvent::PersonDeactivated { .. }
-            | DirectoryEvent::KeyRevoked { .. }
+            | DirectoryEvent::AccountLinked { .. }
+            | DirectoryEvent::AccountUnlinked { .. }
             | DirectoryEvent::GroupLeft { .. }
             | DirectoryEvent::AgentAdded { .. }
             | DirectoryEvent::AgentKeyReplaced { .. }
@@ -270,7 +273,7 @@ fn signers(summary: &Summary) -> BTreeSet<Signer> {
         .iter()
         .map(|later| (&later.signed, later.statement.reviewer, Some(later.statement.group.clone())));
     let signer = |(signed, person, group): (&domain::review::SignedReview, PersonId, Option<GroupName>)| {
-        Signer { person, key: signed.proof.key_id().clone(), group }
+        Signer { person, key: signed.proof.key_id(), group }
     };
     reviews.chain(later).map(signer).collect()
 }

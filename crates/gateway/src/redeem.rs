@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use domain::Refusal;
+use domain::action::{Action, Point};
 use domain::approval::{Approval, Command};
 use domain::directory::Directory;
 use domain::evaluation::{DecidingRule, Decision, Evaluation};
@@ -12,6 +13,7 @@ use domain::id::{ActionId, GrantId};
 use domain::principal::{Chain, Principal};
 use store::{Effect, Recorded, StoreError, Summary};
 
+use crate::decide::{PARTS_PATH, Part};
 use crate::{Gateway, GatewayError, limits, risk};
 
 impl Gateway {
@@ -86,7 +88,8 @@ impl Gateway {
         let action = &summary.action;
         let prior = self.store.prior(action.chain().caller, &summary.shape).await?;
         let facts = risk::facts(action.parts(), summary.approval.case().evaluation.facts.clone(), prior);
-        let (mut evaluation, _) = self.evaluate(action, facts, directory)?;
+        let parts = self.parts_of(action).await?;
+        let (mut evaluation, _) = self.evaluate(action, facts, &parts, directory)?;
         let mut deny = |id: &str, why: String| -> Result<(), GatewayError> {
             evaluation.decision = Decision::Deny;
             evaluation.rules = vec![DecidingRule { id: id.parse()?, why }];
@@ -100,6 +103,16 @@ impl Gateway {
             deny("countersign.target-changed", why)?;
         }
         Ok(evaluation)
+    }
+
+    /// Everything that an action does, as its digest covers it.
+    async fn parts_of(&self, action: &Action) -> Result<Vec<Part>, GatewayError> {
+        // No other point's actions have parts: their payloads need not be read.
+        if action.parts().point != Point::Postgres {
+            return Ok(Vec::new());
+        }
+        let payload = self.whole_payload(action).await?;
+        payload.get(PARTS_PATH).map_or(Ok(Vec::new()), |parts| Ok(domain::canonical::read(parts)?))
     }
 
     /// Drops the approvals whose reviewers have lost their standing since, so that others are asked in their place

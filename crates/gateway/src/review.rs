@@ -15,7 +15,7 @@ use domain::entry;
 use domain::id::{ActionId, GroupName, PersonId, QuestionId};
 use domain::later::may_look_as;
 use domain::principal::Principal;
-use domain::requirement::Assurance;
+use domain::requirement::{Assurance, Requirement};
 use domain::review::{CheckedReview, Proof, SignedReview, may_review_own};
 use domain::statement::{EvaluationRef, GrantBounds, Statement, Verdict};
 use domain::time::Span;
@@ -214,34 +214,15 @@ impl Gateway {
             .requirement()
             .cloned()
             .ok_or_else(|| GatewayError::Stale("policy asks nobody any more; look again".to_owned()))?;
-        let now = self.store.now();
-        let nonce: [u8; 32] = self.draw()?;
-        let statement = Statement {
-            v: 1,
-            origin: self.settings.origin.clone(),
-            approval: id,
-            action: summary.action.digest(),
-            evaluation: EvaluationRef {
-                digest: case.evaluation.digest()?,
-                policy: case.evaluation.policy,
-                requirement: requirement.clone(),
-            },
-            verdict,
-            note,
-            group: match said {
-                Said::Verdict(Verdict::Approve) => standing.group,
-                Said::Verdict(Verdict::Deny | Verdict::Ask) => None,
-                Said::BreakGlass => standing.glass,
-            },
-            grant: GrantBounds { uses: 1, seconds: requirement.grant },
-            effects: std::collections::BTreeMap::new(),
-            reviewer: human.person,
-            assurance: Assurance::Passkey,
-            nonce: Blob(nonce.to_vec()),
-            expires: now.after(identity::limits::STATEMENT_LIFETIME),
-            displayed,
-            break_glass,
+        let group = match said {
+            Said::Verdict(Verdict::Approve) => standing.group,
+            Said::Verdict(Verdict::Deny | Verdict::Ask) => None,
+            Said::BreakGlass => standing.glass,
         };
+        let (reviewer, assurance) = (human.person, Assurance::Passkey);
+        let stated = Stated { verdict, note, group, reviewer, assurance, displayed, break_glass };
+        let statement = self.statement(&summary, &requirement, stated)?;
+        let nonce = statement.nonce.0.clone();
         let bytes = statement.write()?;
         self.store.keep(&signer.vault_key(&nonce), &bytes, identity::limits::STATEMENT_LIFETIME).await?;
         let directory = self.store.directory();
@@ -249,6 +230,40 @@ impl Gateway {
         let keys = directory.person(human.person).map(|person| person.keys.as_slice()).unwrap_or_default();
         let options = self.passkeys(&directory).request_options(&challenge, keys);
         Ok(Prepared { statement: Blob(bytes), options })
+    }
+
+    /// The statement of one verdict over a request as it stands, with a nonce of its own.
+    pub(crate) fn statement(
+        &self,
+        summary: &Summary,
+        requirement: &Requirement,
+        stated: Stated,
+    ) -> Result<Statement, GatewayError> {
+        let evaluation = &summary.approval.case().evaluation;
+        let nonce: [u8; 32] = self.draw()?;
+        let Stated { verdict, note, group, reviewer, assurance, displayed, break_glass } = stated;
+        Ok(Statement {
+            v: 1,
+            origin: self.settings.origin.clone(),
+            approval: summary.action.id(),
+            action: summary.action.digest(),
+            evaluation: EvaluationRef {
+                digest: evaluation.digest()?,
+                policy: evaluation.policy,
+                requirement: requirement.clone(),
+            },
+            verdict,
+            note,
+            group,
+            grant: GrantBounds { uses: 1, seconds: requirement.grant },
+            effects: std::collections::BTreeMap::new(),
+            reviewer,
+            assurance,
+            nonce: Blob(nonce.to_vec()),
+            expires: self.store.now().after(identity::limits::STATEMENT_LIFETIME),
+            displayed,
+            break_glass,
+        })
     }
 
     /// How the human of this session signs.
@@ -517,6 +532,18 @@ const TAKEN: &[u8] = b"taken";
 
 fn opened_key(id: ActionId, person: PersonId) -> String {
     format!("opened/{id}/{person}")
+}
+
+/// What a statement says that its request does not.
+#[derive(Debug)]
+pub(crate) struct Stated {
+    pub(crate) verdict: Verdict,
+    pub(crate) note: Option<String>,
+    pub(crate) group: Option<GroupName>,
+    pub(crate) reviewer: PersonId,
+    pub(crate) assurance: Assurance,
+    pub(crate) displayed: Digest,
+    pub(crate) break_glass: bool,
 }
 
 /// What a human says by a statement.

@@ -30,6 +30,9 @@ impl Gateway {
             return Ok(());
         }
         let Some(runner) = self.runner(summary.action.parts().point) else { return Ok(()) };
+        if !runner.is_awaited(id) {
+            return Ok(());
+        }
         let payload = self.whole_payload(&summary.action).await?;
         let (redemption, summary) = self.redeem(id).await?;
         let action = summary.action;

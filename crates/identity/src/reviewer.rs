@@ -12,7 +12,10 @@ use domain::id::PersonId;
 use domain::later::LaterStatement;
 use domain::principal::Principal;
 use domain::requirement::Assurance;
-use domain::review::{PasskeyProof, Proof, ReviewVerifier, SignedReview, SshSigProof, Standing};
+use domain::review::{
+    CHAT_EVIDENCE_LIMIT_BYTES, ChatProof, PasskeyProof, Proof, ReviewVerifier, SignedReview, SshSigProof,
+    Standing,
+};
 use domain::statement::Statement;
 
 use crate::passkey::credential_id;
@@ -92,6 +95,7 @@ impl DirectoryVerifier<'_> {
         match proof {
             Proof::Passkey(proof) => self.passkey(reviewer, &said.challenge, proof)?,
             Proof::SshSig(proof) => ssh_key(reviewer, said, proof)?,
+            Proof::Chat(proof) => chat(reviewer, proof)?,
         }
         if said.assurance != proof.assurance() {
             return Err(Refusal::Assurance);
@@ -140,6 +144,21 @@ impl DirectoryVerifier<'_> {
                 }
             })
     }
+}
+
+/// A click in an account that is linked to this reviewer now. No key signed: what is checked is that the account still
+/// stands for them, and the statement claims no more than that ([`Assurance::Chat`]).
+fn chat(reviewer: &Person, proof: &ChatProof) -> Result<(), Refusal> {
+    let actual = proof.evidence.0.len();
+    if actual > CHAT_EVIDENCE_LIMIT_BYTES {
+        let (what, limit, unit) = ("a click's evidence", CHAT_EVIDENCE_LIMIT_BYTES, "bytes");
+        return Err(domain::Malformed::TooLarge { what, actual, limit, unit }.into());
+    }
+    if reviewer.accounts.contains(&proof.account) {
+        return Ok(());
+    }
+    let why = format!("the account `{}` is not, or no longer, linked to this reviewer", proof.account);
+    Err(Refusal::NotActive(why))
 }
 
 /// A signature over the statement's exact bytes by an SSH key of this reviewer's on a security key, with user

@@ -13,6 +13,8 @@ pub(crate) enum Telling {
     Strong,
     /// A token or a key: a value that looks like one.
     Weak,
+    /// A key of any kind: a value that cannot be anything but drawn at random.
+    Faint,
     /// A header that carries credentials: any value at all.
     Credentials,
     /// A short number: a card's security code, a PIN.
@@ -34,6 +36,7 @@ pub(crate) fn telling(name: &[u8]) -> Option<Telling> {
         "secretid" | "sig" | "signature" | "sid" | "jsessionid" | "phpsessid" | "sessid" | "auth" => {
             return Some(Telling::Weak);
         }
+        "key" | "xkey" | "keys" | "thekey" | "mykey" => return Some(Telling::Faint),
         "pass" | "pw" | "pgpassword" => return Some(Telling::Strong),
         _ => {}
     }
@@ -454,6 +457,9 @@ mod tests {
         {
             assert_eq!(telling(name.as_bytes()), Some(Telling::Weak), "{name}");
         }
+        for name in ["key", "KEY", "X-Key"] {
+            assert_eq!(telling(name.as_bytes()), Some(Telling::Faint), "{name}");
+        }
         assert_eq!(telling(b"Authorization"), Some(Telling::Credentials));
         assert_eq!(telling(b"card_cvv"), Some(Telling::Code(Class::Card)));
         let none = [
@@ -469,8 +475,8 @@ mod tests {
             "keyboard",
             "compass",
             "passenger",
-            "key",
             "primary_key",
+            "cache_key",
             "password_reset",
             "tokenizer",
             "design",

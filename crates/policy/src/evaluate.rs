@@ -56,6 +56,9 @@ pub struct Answer {
     /// Whether the answer may depend on the action's own values. Only where it does not may it be remembered,
     /// under its [`MemoKey`].
     pub depends_on_values: bool,
+    /// Whether the answer may depend on what other actions have left behind: the same question may be answered
+    /// otherwise later.
+    pub depends_on_history: bool,
 }
 
 /// Everything that an answer which does not depend on the action's own values depends on.
@@ -150,6 +153,7 @@ impl PolicySet {
             rules,
             shadow: shadow.clone(),
             depends_on_values,
+            depends_on_history: slice.history,
         };
         if base.decision() == cedar::Decision::Deny {
             let rules =
@@ -187,10 +191,10 @@ impl PolicySet {
 
 /// A rule that errs has neither matched nor not matched. Cedar skips it, and a skipped forbid forbids
 /// nothing: so any error denies.
-fn failed(error: &str, shadow: Vec<RuleId>) -> Answer {
+pub(crate) fn failed(error: &str, shadow: Vec<RuleId>) -> Answer {
     let why = format!("policy could not answer, and what is not answered does not run: {error}");
     let rules = POLICY_ERROR.parse().map(|id| vec![DecidingRule { id, why }]).unwrap_or_default();
-    Answer { decision: Decision::Deny, rules, shadow, depends_on_values: true }
+    Answer { decision: Decision::Deny, rules, shadow, depends_on_values: true, depends_on_history: true }
 }
 
 fn first_error(response: &cedar::Response) -> Option<String> {

@@ -37,5 +37,6 @@ pub use error::LoadError;
 pub use evaluate::{Answer, MemoKey, Question};
 pub use explain::explain;
 pub use fixtures::{FixtureResult, run_fixtures};
+pub use merge::strictest;
 pub use rule::{Effect, Escalation, Rule, Terms};
 pub use set::PolicySet;

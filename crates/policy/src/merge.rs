@@ -1,8 +1,12 @@
-//! Several holds, one requirement: all of them, the shortest times, the strongest signature.
+//! Several holds, one requirement: all of them, the shortest times, the strongest signature. The same for the answers to
+//! the several things that one action does.
+
+use std::cmp::Ordering;
 
 use domain::evaluation::{DecidingRule, Decision};
 use domain::requirement::{Hold, Requirement, Separation};
 
+use crate::evaluate::{self, Answer};
 use crate::rule::{DEFAULT_ASSURANCE, DEFAULT_GRANT, DEFAULT_TTL, REASON_REQUIRED, Rule, Terms};
 
 /// What these holds come to, and the rules that decide.
@@ -22,6 +26,64 @@ pub(crate) fn holds(rules: &[&Rule], has_reason: bool) -> Result<(Decision, Vec<
         return Ok((Decision::Deny, deciding));
     }
     Ok((Decision::NeedsReview(requirement(rules)?), deciding))
+}
+
+/// The strictest of the answers about the several things that one action does: one deny denies all of it, and every hold
+/// of any of them must be lifted. No answers at all are a deny.
+#[must_use]
+pub fn strictest(answers: Vec<Answer>) -> Answer {
+    let mut answers = answers.into_iter();
+    let Some(mut all) = answers.next() else {
+        return evaluate::failed("nothing was asked about", Vec::new());
+    };
+    for next in answers {
+        all.depends_on_values |= next.depends_on_values;
+        all.depends_on_history |= next.depends_on_history;
+        all.shadow.extend(next.shadow);
+        let strictness = |decision: &Decision| match decision {
+            Decision::Permit => 0,
+            Decision::NeedsReview(_) => 1,
+            Decision::Deny => 2,
+        };
+        match strictness(&next.decision).cmp(&strictness(&all.decision)) {
+            Ordering::Less => {}
+            Ordering::Greater => (all.decision, all.rules) = (next.decision, next.rules),
+            Ordering::Equal => {
+                all.rules.extend(next.rules);
+                if let (Decision::NeedsReview(all), Decision::NeedsReview(next)) =
+                    (&mut all.decision, next.decision)
+                {
+                    add(all, next);
+                }
+            }
+        }
+    }
+    all.rules.sort_by(|a, b| (&a.id, &a.why).cmp(&(&b.id, &b.why)));
+    all.rules.dedup();
+    all.shadow.sort();
+    all.shadow.dedup();
+    if let Decision::NeedsReview(requirement) = &all.decision
+        && let Err(error) = requirement.check()
+    {
+        return evaluate::failed(&error.to_string(), all.shadow);
+    }
+    all
+}
+
+/// Adds what another requirement asks for. A rule that held two things holds once.
+fn add(all: &mut Requirement, next: Requirement) {
+    for hold in next.holds {
+        if !all.holds.contains(&hold) {
+            all.holds.push(hold);
+        }
+    }
+    all.holds.sort_by(|a, b| a.rule.cmp(&b.rule));
+    all.ttl = all.ttl.min(next.ttl);
+    all.grant = all.grant.min(next.grant);
+    all.assurance = all.assurance.max(next.assurance);
+    if next.separation == Separation::Full {
+        all.separation = Separation::Full;
+    }
 }
 
 fn requirement(rules: &[&Rule]) -> Result<Requirement, String> {

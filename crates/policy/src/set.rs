@@ -48,6 +48,8 @@ pub(crate) struct Slice {
     pub(crate) named: Named,
     /// Whether some rule reads an action's own values; see [`crate::syntax::Reads::own_values`].
     pub(crate) own_values: bool,
+    /// Whether some rule reads what other actions have left behind; see [`crate::syntax::Reads::history`].
+    pub(crate) history: bool,
 }
 
 impl PolicySet {
@@ -174,6 +176,7 @@ impl PolicySet {
             shadow: beside_permit(|rule| rule.shadow),
             named,
             own_values: chosen().any(|loaded| loaded.reads.own_values),
+            history: chosen().any(|loaded| loaded.reads.history),
         }
     }
 }

@@ -12,6 +12,9 @@ pub(crate) struct Reads {
     /// Whether they read what is the request's own: the resource's name, or a fact that is no part of
     /// [`crate::MemoKey`].
     pub(crate) own_values: bool,
+    /// Whether they read what other actions have left behind: the risk, or how often such an action ran or was denied.
+    /// The same action may get another answer later.
+    pub(crate) history: bool,
     /// Whether they read the risk otherwise than as `context.risk >= n` in a `when`.
     pub(crate) risk_elsewhere: bool,
     /// Whether they read the risk at all.
@@ -28,6 +31,8 @@ pub(crate) struct Reads {
 const SHARED_ATTRIBUTES: [&str; 3] = ["target", "environment", "production"];
 /// Facts that stand in the key under which an answer is remembered ([`crate::MemoKey`]).
 const SHARED_FACTS: [&str; 6] = ["subject", "point", "level", "has_reason", "matched", "parsed"];
+/// Facts that other actions change.
+const FACTS_OF_HISTORY: [&str; 4] = [RISK, "prior_runs", "prior_denials", "denied_today"];
 
 /// One node to look at, and what stands above it.
 #[derive(Clone, Copy)]
@@ -88,11 +93,13 @@ impl Reads {
                 }
                 ">" | ">=" if node.adds && is_risk(left(operands)) => {
                     self.own_values = true;
+                    self.history = true;
                     self.risk = true;
                     open.extend(right(operands).map(inner));
                 }
                 "<" | "<=" if node.adds && is_risk(right(operands)) => {
                     self.own_values = true;
+                    self.history = true;
                     self.risk = true;
                     open.extend(left(operands).map(inner));
                 }
@@ -106,6 +113,7 @@ impl Reads {
             Some("context") => {
                 self.whole_context = true;
                 self.own_values = true;
+                self.history = true;
             }
             // Compared as a whole: its id holds its name.
             Some("resource") => self.own_values = true,
@@ -118,6 +126,7 @@ impl Reads {
         let of = left(operands);
         if is_var(of, "context") {
             self.own_values |= !name.is_some_and(|name| SHARED_FACTS.contains(&name));
+            self.history |= name.is_none_or(|name| FACTS_OF_HISTORY.contains(&name));
             if name == Some(RISK) {
                 self.risk = true;
                 self.risk_elsewhere = true;

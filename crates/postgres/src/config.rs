@@ -41,12 +41,40 @@ pub const PORTALS_LIMIT: usize = 4096;
 pub const NAME_LIMIT_BYTES: usize = 63;
 /// The most messages that the server has not answered; the client waits with the next.
 pub const IN_FLIGHT_LIMIT: usize = 4096;
+/// How long the password of a role lasts that is made for one session: it signs in once, and at once.
+pub const MADE_LIFETIME: Duration = Duration::from_secs(60);
+/// How long making or dropping a role may take.
+pub const MADE_PATIENCE: Duration = Duration::from_secs(20);
+/// How often roles that were left behind are looked for.
+pub const SWEEP_PAUSE: Duration = Duration::from_secs(600);
+/// How often the session's backend may be asked before one group is decided about.
+pub const LOOKS_LIMIT: u8 = 4;
+/// How long the backend may take with a question of the gate's; then it is cancelled, and the session ends after as long again.
+pub const LOOK_PATIENCE: Duration = Duration::from_secs(10);
+/// The most rows of an answer to a question of the gate's.
+pub const LOOK_ROWS_LIMIT: u32 = 10_000;
+/// The most that an answer to a question of the gate's may hold, in bytes.
+pub const LOOK_LIMIT_BYTES: usize = 1 << 20;
+/// The most rows of a statement with bounds that are kept until these are looked at, in bytes with the messages' heads.
+pub const KEPT_ROWS_LIMIT_BYTES: usize = 4 << 20;
+/// The longest row that is looked at for what has to be masked, in bytes.
+pub const MASKED_ROW_LIMIT_BYTES: usize = 16 << 20;
+/// How many tags a watch is told of.
+pub const TAGS_LIMIT: usize = 100;
+/// How much of an error's words a watch is told of, in bytes.
+pub const TOLD_LIMIT_BYTES: usize = 1000;
+/// How much of an error is looked at before it is passed on, in bytes.
+pub(crate) const ERROR_HEAD_BYTES: usize = 2 * TOLD_LIMIT_BYTES;
+/// The most statements of one run of messages whose watches wait for its end; others hear that it is open still.
+pub(crate) const DONE_LIMIT: usize = 4096;
 /// How often a client that waits for people hears something.
 pub const HELD_PING: Duration = Duration::from_secs(20);
 /// How long a connection may be silent before the system asks whether the other end is there, and between its questions.
 pub(crate) const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// How many such questions may stay without an answer.
 pub(crate) const KEEPALIVE_RETRIES: u32 = 4;
+/// How long the server is heard out when a client leaves while somebody watches what it runs.
+pub const LEFT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long last words may take to be written.
 pub(crate) const FAREWELL_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a cancel request may take on its way to the server.
@@ -63,6 +91,10 @@ pub struct Settings {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The most sessions at once; others hear that there are too many.
     pub connections: usize,
+    /// The most sessions of one principal.
+    pub connections_each: usize,
+    /// Whether a client that shows a certificate is not asked for a password as well.
+    pub certificate_suffices: bool,
     /// Whether a statement may wait for people while its transaction is open, with its locks and its snapshot.
     pub hold_inside_transaction: bool,
     /// Whether a client hears by a notice that its statement waits.
@@ -71,7 +103,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { tls: None, connections: 1024, hold_inside_transaction: false, notices: true }
+        Settings {
+            tls: None,
+            connections: 1024,
+            connections_each: 128,
+            certificate_suffices: false,
+            hold_inside_transaction: false,
+            notices: true,
+        }
     }
 }
 
@@ -182,6 +221,15 @@ impl Asked {
         }
         Ok(asked)
     }
+
+    /// Adds settings that the client did not ask for itself.
+    pub(crate) fn prefer_own(&mut self, others: Vec<(Text, Text)>) {
+        let is_new = |(name, _): &(Text, Text)| {
+            !self.settings.iter().any(|(known, _)| known.as_str().eq_ignore_ascii_case(name.as_str()))
+        };
+        let more: Vec<_> = others.into_iter().filter(is_new).collect();
+        self.settings.extend(more);
+    }
 }
 
 /// Whether a client may begin its session with this setting. Names are the server's, of any case.
@@ -193,7 +241,7 @@ fn check_setting(name: &str, value: &str) -> Result<(), Refusal> {
             |byte| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'/' | b'+' | b'-' | b':' | b'.' | b',' | b' '),
         ),
         "extra_float_digits" | "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout"
-        | "idle_session_timeout" | "tcp_user_timeout" => {
+        | "idle_session_timeout" | "tcp_user_timeout" | "client_min_messages" => {
             value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && !value.is_empty()
         }
         // asyncpg asks for `off`, which is the server's default for short statements.

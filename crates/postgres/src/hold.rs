@@ -16,6 +16,10 @@ use crate::config::{Asked, Secret, Upstream};
 use crate::parse::{Bind, Status, Text};
 use crate::reply::Refusal;
 
+pub use crate::permit::{
+    Beyond, Bounds, Copied, Ended, Lookup, Mask, Permit, Recheck, Results, RowLimit, Rows, TableBounds, Watch,
+};
+
 /// Decides about one session's statements.
 ///
 /// Nothing that a client sends is run before `decide` was asked about it and permitted it. An implementation that
@@ -23,6 +27,10 @@ use crate::reply::Refusal;
 pub trait Decide: Send + Sync {
     /// Decides about everything that one message will run.
     fn decide(&self, facts: &Facts, group: &StatementGroup<'_>) -> Verdict;
+
+    /// Takes what came of a [`Verdict::Look`]. `decide` is asked about the same group behind it, but where the look
+    /// failed within a transaction: then the group is refused.
+    fn learned(&self, _facts: &Facts, _lookup: &Lookup, _rows: Result<Rows, Refusal>) {}
 
     /// Whether a text may be prepared. The server then looks names and types up and runs nothing; a text that would
     /// be held is permitted here.
@@ -49,7 +57,7 @@ pub trait Admit: Send + Sync + 'static {
 pub struct Presented {
     /// What it asks for.
     pub asked: Asked,
-    /// Its password: an access token, say.
+    /// Its password: an access token, say. Empty where it was not asked for one.
     pub password: Secret,
     /// Its certificates, the first its own, where TLS verified them.
     pub certificates: Vec<CertificateDer<'static>>,
@@ -59,10 +67,19 @@ pub struct Presented {
 
 /// A client that is let in.
 pub struct Admission {
+    /// Whose session this is: each may have so many ([`Settings::connections_each`](crate::config::Settings)).
+    pub principal: String,
     /// Where it goes on to.
     pub onward: Onward,
+    /// A role at the server to act as. With it, the user of `onward` only makes a role for this session, which is a member of
+    /// this one, acts as it, has its settings, and is dropped when the session has ended; its password is good for
+    /// [`MADE_LIFETIME`](crate::config::MADE_LIFETIME). That user needs CREATEROLE, and this role with its ADMIN option.
+    pub acts_as: Option<Text>,
     /// Who decides about its statements.
     pub decide: Box<dyn Decide>,
+    /// Whether its statements may wait for people while their transaction is open, where the gate's settings do not say so
+    /// for all.
+    pub hold_inside_transaction: bool,
     /// Ends when the session has to end: its credential was revoked, say. It may never end.
     pub ended: BoxFuture<'static, Refusal>,
 }
@@ -110,16 +127,12 @@ pub enum Verdict {
     Hold(Held),
     /// It does not run.
     Deny(Refusal),
-}
-
-/// The right to run what was asked about, once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Permit {
-    /// Whether it is known that no setting changes by it. Otherwise what comes behind it, before the server's
-    /// next [`Sync`](crate::parse::Frontend::Sync), may not hold what a changed setting would read differently.
-    pub keeps_settings: bool,
-    /// The most data that its COPY may bring, in bytes; nothing for any.
-    pub copy_limit: Option<u64>,
+    /// It is not known yet, and will be soon without anybody being asked: what is decided comes of this future. The
+    /// client hears nothing of it; also where nothing may wait for people.
+    Later(BoxFuture<'static, Verdict>),
+    /// The session's backend has to be asked first. At most [`LOOKS_LIMIT`](crate::config::LOOKS_LIMIT) times for
+    /// one group.
+    Look(Lookup),
 }
 
 /// A statement that waits.
@@ -136,6 +149,8 @@ impl fmt::Debug for Verdict {
             Verdict::Permit(permit) => f.debug_tuple("Permit").field(permit).finish(),
             Verdict::Hold(held) => f.debug_tuple("Hold").field(&held.refusal).finish(),
             Verdict::Deny(refusal) => f.debug_tuple("Deny").field(refusal).finish(),
+            Verdict::Later(_) => f.write_str("Later"),
+            Verdict::Look(lookup) => f.debug_tuple("Look").field(lookup).finish(),
         }
     }
 }

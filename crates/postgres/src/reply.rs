@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::config::TOLD_LIMIT_BYTES;
 use crate::parse::Backend;
 use crate::parse::backend::Fields;
 
@@ -42,6 +43,14 @@ impl State {
     pub const STATEMENT_EXISTS: State = State(*b"42P05");
     /// No such portal.
     pub const NO_PORTAL: State = State(*b"34000");
+    /// Something that is worth knowing.
+    pub const WARNING: State = State(*b"01000");
+    /// What was approved is not what is there now, or not what came of it. Programs try again, and ask anew.
+    pub const CHANGED: State = State(*b"40001");
+    /// The transaction has failed, and waits for its end.
+    pub const FAILED: State = State(*b"25P02");
+    /// What the server says when it does not say what it is.
+    pub const INTERNAL: State = State(*b"XX000");
     /// Text that is no UTF-8.
     pub const ENCODING: State = State(*b"22021");
 
@@ -119,5 +128,41 @@ impl Refusal {
         fields.extend(self.detail.as_deref().map(|detail| (b'D', clean(detail))));
         fields.extend(self.hint.as_deref().map(|hint| (b'H', clean(hint))));
         Fields(fields)
+    }
+}
+
+/// What an error says, as far as it is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) state: State,
+    pub(crate) message: String,
+    /// It is the connection's end.
+    pub(crate) fatal: bool,
+}
+
+impl Told {
+    /// Reads the beginning of an error's body, which may be cut off anywhere. The server puts first what is read here.
+    pub(crate) fn read(body: &[u8]) -> Told {
+        let mut told = Told { state: State::INTERNAL, message: String::new(), fatal: false };
+        for field in body.split(|byte| *byte == 0) {
+            let Some((letter, value)) = field.split_first() else { break };
+            let text = String::from_utf8_lossy(value);
+            match letter {
+                b'V' => told.fatal = matches!(text.as_ref(), "FATAL" | "PANIC"),
+                b'C' => told.state = State::new(&text).unwrap_or(State::INTERNAL),
+                b'M' => {
+                    let end = text.floor_char_boundary(TOLD_LIMIT_BYTES);
+                    text.get(..end).unwrap_or_default().clone_into(&mut told.message);
+                }
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+impl From<&Refusal> for Told {
+    fn from(refusal: &Refusal) -> Told {
+        Told { state: refusal.state, message: refusal.message.clone(), fatal: false }
     }
 }

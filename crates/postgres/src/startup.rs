@@ -93,7 +93,7 @@ async fn open(stream: TcpStream, peer: SocketAddr, settings: &Settings) -> Resul
                 return Ok(Arrival::Cancel { stream, process, secret });
             }
             (Opening::Startup { version, parameters }, stream) => {
-                return sign_in(stream, peer, version, &parameters).await;
+                return sign_in(stream, peer, version, &parameters, settings).await;
             }
             (Opening::Tls, Stream::Plain(tcp)) if settings.tls.is_some() => {
                 begin_tls(tcp, settings, false).await?
@@ -153,6 +153,7 @@ async fn sign_in(
     peer: SocketAddr,
     version: Version,
     parameters: &[(Text, Text)],
+    settings: &Settings,
 ) -> Result<Arrival, Turned> {
     if !stream.is_tls() && !peer.ip().to_canonical().is_loopback() {
         let refusal =
@@ -175,19 +176,22 @@ async fn sign_in(
         let version = 3 << 16 | u32::from(spoken.minor);
         Backend::NegotiateProtocolVersion { version, unknown }.write(&mut out);
     }
-    Backend::Authentication(Authentication::Cleartext).write(&mut out);
+    let known = settings.certificate_suffices && !stream.certificates().is_empty();
     let mut conversation = Conversation::new(stream);
-    conversation.write(&out).await?;
-    let (tag, body) = conversation.next(CREDENTIAL_LIMIT_BYTES).await?;
-    let Some(password) = body.strip_suffix(b"\0").filter(|text| tag == b'p' && !text.contains(&0)) else {
-        return Err(away(conversation.stream, State::PROTOCOL, "a password message was expected"));
+    let password = if known {
+        conversation.write(&out).await?;
+        Secret::new(Vec::new())
+    } else {
+        Backend::Authentication(Authentication::Cleartext).write(&mut out);
+        conversation.write(&out).await?;
+        let (tag, body) = conversation.next(CREDENTIAL_LIMIT_BYTES).await?;
+        let Some(password) = body.strip_suffix(b"\0").filter(|text| tag == b'p' && !text.contains(&0)) else {
+            return Err(away(conversation.stream, State::PROTOCOL, "a password message was expected"));
+        };
+        Secret::new(password.to_vec())
     };
-    let presented = Presented {
-        asked,
-        password: Secret::new(password.to_vec()),
-        certificates: conversation.stream.certificates().to_vec(),
-        peer,
-    };
+    let presented =
+        Presented { asked, password, certificates: conversation.stream.certificates().to_vec(), peer };
     Ok(Arrival::Client(Box::new(Client { conversation, version: spoken, presented })))
 }
 

@@ -19,13 +19,15 @@ use crate::parse::{HEAD_BYTES, Head};
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// None for now: nothing comes, and nothing goes.
+    Gone,
 }
 
 impl Stream {
     /// The certificates that the other end has shown and TLS has verified.
     pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
         match self {
-            Stream::Plain(_) => &[],
+            Stream::Plain(_) | Stream::Gone => &[],
             Stream::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default(),
         }
     }
@@ -49,6 +51,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+            Stream::Gone => Poll::Pending,
         }
     }
 }
@@ -58,6 +61,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+            Stream::Gone => Poll::Pending,
         }
     }
 
@@ -65,6 +69,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Stream::Gone => Poll::Ready(Ok(())),
         }
     }
 
@@ -72,6 +77,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Stream::Gone => Poll::Ready(Ok(())),
         }
     }
 }

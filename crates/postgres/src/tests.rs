@@ -4,3 +4,5 @@ mod codec;
 mod words;
 mod startup;
 mod flow;
+mod places;
+mod made;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use crate::config::{PORTALS_LIMIT, STATEMENTS_LIMIT, STATEMENTS_LIMIT_BYTES};
 use crate::parse::statement::deallocated;
 use crate::parse::{Malformed, Parse, Text};
+use crate::session::SharedTerms;
+use crate::watched::Watching;
 
 /// A prepared statement.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,11 +24,14 @@ pub(crate) struct Statement {
 }
 
 /// A portal: a statement with its values, decided about when it was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Portal {
     pub(crate) statement: Arc<Statement>,
     /// The most data that it may bring then, in bytes.
     pub(crate) copy_limit: Option<u64>,
+    pub(crate) watching: Watching,
+    /// The conditions that it runs under.
+    pub(crate) terms: Option<SharedTerms>,
 }
 
 /// Takes back what a message did that the server refused or skipped.
@@ -69,6 +74,11 @@ impl Names {
 
     pub(crate) fn portal(&self, name: &Text) -> Option<&Portal> {
         self.portals.get(name)
+    }
+
+    /// Whether there are no statements but these.
+    pub(crate) fn are_all(&self, names: &[&Text]) -> bool {
+        self.statements.keys().all(|name| names.contains(&name))
     }
 
     /// Whether one more statement of this length is too much.
@@ -142,9 +152,9 @@ impl Names {
         }
     }
 
-    /// The server lets go of all portals when a transaction ends.
-    pub(crate) fn end_transaction(&mut self) {
-        self.portals.clear();
+    /// The server lets go of all portals when a transaction ends. Who watches them comes back.
+    pub(crate) fn end_transaction(&mut self) -> impl Iterator<Item = Watching> {
+        self.portals.drain().map(|(_, portal)| portal.watching)
     }
 
     /// SQL has let go of all statements; `kept` were prepared behind it.

@@ -26,6 +26,12 @@ pub(crate) fn function(name: &str) -> Option<bool> {
     FUNCTIONS.get(name).copied()
 }
 
+/// Whether PostgreSQL has a function of this name of which every overload only computes or looks.
+#[must_use]
+pub fn computes(name: &str) -> bool {
+    function(name) == Some(true)
+}
+
 /// Whether PostgreSQL has an operator of this name.
 pub(crate) fn has_operator(name: &str) -> bool {
     static OPERATORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| OPERATOR_NAMES.split(' ').collect());

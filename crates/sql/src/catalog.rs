@@ -4,11 +4,15 @@
 //! out PostgreSQL's own schema, which is known. What it does not know is told as unresolved, so that a picture that is too
 //! old or too small can only hold too much.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+use crate::builtin::{INFORMATION_SCHEMA, PG_CATALOG};
 use crate::statement::{Atom, ObjectKind};
 
 /// A picture of one database's catalog, as one session sees it.
+///
+/// What all sessions share is held once ([`Objects`]), so that a clone costs as little for thousands of tables as for one.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     /// The database's name.
@@ -18,12 +22,25 @@ pub struct Catalog {
     /// The session's temporary schema, such as `pg_temp_3`, where it has one.
     pub temporary: Option<String>,
     /// What statements the session has under a name (`PREPARE`): the atoms of each.
-    pub prepared: BTreeMap<String, Vec<Atom>>,
-    relations: BTreeMap<(String, String), Relation>,
-    by_oid: BTreeMap<u32, (String, String)>,
-    functions: BTreeMap<String, Vec<Function>>,
-    operators: BTreeMap<String, Vec<(String, bool)>>,
-    types: BTreeMap<(String, String), Type>,
+    pub prepared: Arc<BTreeMap<String, Vec<Atom>>>,
+    /// What the database has, for all its sessions.
+    shared: Arc<Objects>,
+    /// What this session has besides: its temporary tables and types.
+    own: Arc<Objects>,
+}
+
+/// What a database has: relations, functions, operators and types by their names.
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    relations: HashMap<u32, Relation>,
+    /// Ids of relations by schema and name.
+    names: HashMap<String, HashMap<String, u32>>,
+    functions: HashMap<String, Vec<Function>>,
+    operators: HashMap<String, Vec<Operator>>,
+    /// PostgreSQL's own relations, by schema and name. Where none are told, every name is one that begins like one.
+    system: HashMap<String, HashSet<String>>,
+    /// By schema and name.
+    types: HashMap<String, HashMap<String, (u32, Type)>>,
 }
 
 /// A table, a view, or what else has rows (`pg_class`).
@@ -95,6 +112,8 @@ pub struct Trigger {
     pub events: BTreeSet<Event>,
     /// The function that it runs, with its schema.
     pub function: String,
+    /// That function's id (`pg_trigger.tgfoid`).
+    pub runs: u32,
 }
 
 /// A foreign key, seen from the table that it points at.
@@ -128,8 +147,32 @@ pub struct Function {
     pub oid: u32,
     /// Its schema.
     pub schema: String,
-    /// Whether its owners say that it may run unasked.
-    pub trusted: bool,
+    /// Whether it may run unasked, and who says so.
+    pub trust: Trust,
+}
+
+/// Whether something of the database's own may run unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It may not.
+    Never,
+    /// Its owners say that it may.
+    Said,
+    /// It came with an extension that is known to compute and do nothing else, and is a superuser's.
+    Shipped,
+}
+
+/// An operator of the database's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Its id (`pg_operator.oid`).
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Whether its function may run unasked. An extension that brings its own `=` would otherwise have every comparison held.
+    pub trust: Trust,
+    /// The function that it runs (`oprcode`).
+    pub runs: u32,
 }
 
 /// A type of the database's own.
@@ -141,6 +184,63 @@ pub enum Type {
     RunsCode,
 }
 
+impl Objects {
+    /// Adds a relation.
+    pub fn add_relation(&mut self, relation: Relation) {
+        let schema = self.names.entry(relation.schema.clone()).or_default();
+        schema.insert(relation.name.clone(), relation.oid);
+        self.relations.insert(relation.oid, relation);
+    }
+
+    /// Adds a function, or an overload of one.
+    pub fn add_function(&mut self, name: &str, function: Function) {
+        self.functions.entry(name.to_owned()).or_default().push(function);
+    }
+
+    /// Adds an operator of the database's own.
+    pub fn add_operator(&mut self, name: &str, operator: Operator) {
+        self.operators.entry(name.to_owned()).or_default().push(operator);
+    }
+
+    /// Adds a type of the database's own, by its schema, name and id.
+    pub fn add_type(&mut self, schema: &str, name: &str, oid: u32, what: Type) {
+        self.types.entry(schema.to_owned()).or_default().insert(name.to_owned(), (oid, what));
+    }
+
+    /// Adds one of PostgreSQL's own relations, which has no more than a name. A table of the database's own may have a
+    /// name that begins with `pg_` too, and is found when all of these are told.
+    pub fn add_system(&mut self, schema: &str, name: &str) {
+        self.system.entry(schema.to_owned()).or_default().insert(name.to_owned());
+    }
+
+    /// A relation by its id.
+    #[must_use]
+    pub fn relation_by_oid(&self, oid: u32) -> Option<&Relation> {
+        self.relations.get(&oid)
+    }
+
+    /// A relation by its whole name.
+    #[must_use]
+    pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.relations.get(self.names.get(schema)?.get(name)?)
+    }
+
+    /// All relations, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values()
+    }
+
+    /// How many relations it has.
+    #[must_use]
+    pub fn relations(&self) -> usize {
+        self.relations.len()
+    }
+
+    fn type_(&self, schema: &str, name: &str) -> Option<(u32, Type)> {
+        self.types.get(schema)?.get(name).copied()
+    }
+}
+
 impl Catalog {
     /// A picture of a database without anything of its own, as a session with this `search_path` sees it.
     #[must_use]
@@ -149,27 +249,37 @@ impl Catalog {
         Self { database: database.to_owned(), search_path, ..Self::default() }
     }
 
-    /// Adds a relation.
+    /// What a session sees of a database: what all share, and what it has itself.
+    #[must_use]
+    pub fn over(shared: Arc<Objects>, own: Objects, database: &str, search_path: Vec<String>) -> Self {
+        let database = database.to_owned();
+        Self { database, search_path, shared, own: Arc::new(own), ..Self::default() }
+    }
+
+    /// Adds a relation that only this session has.
     pub fn add_relation(&mut self, relation: Relation) {
-        let key = (relation.schema.clone(), relation.name.clone());
-        self.by_oid.insert(relation.oid, key.clone());
-        self.relations.insert(key, relation);
+        Arc::make_mut(&mut self.own).add_relation(relation);
     }
 
-    /// Adds a function, or an overload of one.
+    /// Adds a function, or an overload of one, that only this session has.
     pub fn add_function(&mut self, name: &str, function: Function) {
-        self.functions.entry(name.to_owned()).or_default().push(function);
+        Arc::make_mut(&mut self.own).add_function(name, function);
     }
 
-    /// Adds an operator of the database's own. As with functions, its owners may say that it can run unasked; an extension
-    /// that brings its own `=` would otherwise have every comparison held.
-    pub fn add_operator(&mut self, schema: &str, name: &str, trusted: bool) {
-        self.operators.entry(name.to_owned()).or_default().push((schema.to_owned(), trusted));
+    /// Adds an operator that only this session has.
+    pub fn add_operator(&mut self, name: &str, operator: Operator) {
+        Arc::make_mut(&mut self.own).add_operator(name, operator);
     }
 
-    /// Adds a type of the database's own.
-    pub fn add_type(&mut self, schema: &str, name: &str, what: Type) {
-        self.types.insert((schema.to_owned(), name.to_owned()), what);
+    /// Adds a type that only this session has.
+    pub fn add_type(&mut self, schema: &str, name: &str, oid: u32, what: Type) {
+        Arc::make_mut(&mut self.own).add_type(schema, name, oid, what);
+    }
+
+    /// The same as the texts that the catalog keeps are written for: an empty search path, in which only PostgreSQL's own
+    /// schema is found.
+    pub(crate) fn stored(&self) -> Self {
+        Self { search_path: vec![PG_CATALOG.to_owned()], prepared: Arc::default(), ..self.clone() }
     }
 
     /// A relation by its whole name.
@@ -177,29 +287,40 @@ impl Catalog {
     pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
         // `pg_temp` is the session's own temporary schema, whatever its number.
         let schema = if schema == "pg_temp" { self.temporary.as_deref()? } else { schema };
-        self.relations.get(&(schema.to_owned(), name.to_owned()))
+        self.own.relation(schema, name).or_else(|| self.shared.relation(schema, name))
     }
 
     /// A relation by its id.
     #[must_use]
     pub fn relation_by_oid(&self, oid: u32) -> Option<&Relation> {
-        self.relations.get(self.by_oid.get(&oid)?)
+        self.own.relation_by_oid(oid).or_else(|| self.shared.relation_by_oid(oid))
+    }
+
+    /// Whether a name is one of PostgreSQL's own relations.
+    pub(crate) fn is_system(&self, schema: &str, name: &str) -> bool {
+        if self.shared.system.is_empty() {
+            return schema == INFORMATION_SCHEMA || (schema == PG_CATALOG && name.starts_with("pg_"));
+        }
+        self.shared.system.get(schema).is_some_and(|names| names.contains(name))
     }
 
     /// The database's own functions of a name: in one schema, or wherever the search path leads.
     pub(crate) fn functions(&self, schema: Option<&str>, name: &str) -> impl Iterator<Item = &Function> {
-        let all = self.functions.get(name).map(Vec::as_slice).unwrap_or_default();
-        all.iter().filter(move |function| self.reaches(schema, &function.schema))
+        let all =
+            [&self.own, &self.shared].into_iter().filter_map(move |objects| objects.functions.get(name));
+        all.flatten().filter(move |function| self.reaches(schema, &function.schema))
     }
 
-    /// Whether each of the database's own operators of a name is trusted; empty where there is none.
-    pub(crate) fn operators(&self, schema: Option<&str>, name: &str) -> impl Iterator<Item = bool> {
-        let all = self.operators.get(name).map(Vec::as_slice).unwrap_or_default();
-        all.iter().filter(move |(found, _)| self.reaches(schema, found)).map(|(_, trusted)| *trusted)
+    /// The database's own operators of a name.
+    pub(crate) fn operators(&self, schema: Option<&str>, name: &str) -> impl Iterator<Item = &Operator> {
+        let all =
+            [&self.own, &self.shared].into_iter().filter_map(move |objects| objects.operators.get(name));
+        all.flatten().filter(move |operator| self.reaches(schema, &operator.schema))
     }
 
-    pub(crate) fn type_(&self, schema: &str, name: &str) -> Option<Type> {
-        self.types.get(&(schema.to_owned(), name.to_owned())).copied()
+    /// A type of the database's own: its id, and what it is.
+    pub(crate) fn type_(&self, schema: &str, name: &str) -> Option<(u32, Type)> {
+        self.own.type_(schema, name).or_else(|| self.shared.type_(schema, name))
     }
 
     /// Whether a name, with this schema or with none, can mean something in `schema`. The temporary schema is never

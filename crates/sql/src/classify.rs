@@ -11,14 +11,14 @@ use crate::catalog::{Catalog, Relation};
 use crate::effects;
 use crate::functions;
 use crate::kinds::{Role, role};
-use crate::limits::ATOMS_LIMIT;
+use crate::limits::{ATOMS_LIMIT, USES_LIMIT};
 use crate::names;
 use crate::objects;
 use crate::parse::{Parsed, Unread};
 use crate::reason::is_reason;
 use crate::settings;
 use crate::statement::{
-    Atom, Bind, BindPlace, Classified, CopyData, CopyEnd, Found, Object, ObjectKind, Statement, Via,
+    Atom, Bind, BindPlace, Classified, CopyData, CopyEnd, Found, Object, ObjectKind, Statement, Use, Via,
 };
 use crate::tree::{At, EMPTY};
 
@@ -69,6 +69,12 @@ fn close(statement: &mut Statement) {
         statement.opaque.insert(format!("it does more than {ATOMS_LIMIT} things"));
         statement.atoms.truncate(ATOMS_LIMIT);
     }
+    if statement.uses.len() > USES_LIMIT {
+        statement.opaque.insert(format!("it uses more than {USES_LIMIT} names"));
+        while statement.uses.len() > USES_LIMIT {
+            statement.uses.pop_last();
+        }
+    }
     let session = || Object {
         kind: ObjectKind::Session,
         schema: None,
@@ -93,6 +99,7 @@ fn empty(kind: &'static str) -> Statement {
         range: 0..0,
         kind,
         atoms: Vec::new(),
+        uses: BTreeSet::new(),
         opaque: BTreeSet::new(),
         bindable: true,
         binds: Vec::new(),
@@ -141,22 +148,30 @@ impl<'c> Reading<'c> {
     fn node(&mut self, at: At<'_>) {
         match at.kind() {
             "RangeVar" => self.table(at),
-            "FuncCall" => self.call(functions::call(&at.words("funcname"), self.catalog)),
-            "AExpr" => {
-                for name in operators(&at.words("name")) {
-                    self.call(functions::operator(&name, self.catalog));
-                }
+            "FuncCall" => {
+                let words = at.words("funcname");
+                self.uses(functions::uses_function(&words, self.catalog));
+                self.call(functions::call(&words, self.catalog));
             }
-            "SubLink" => self.call(functions::operator(&at.words("oper_name"), self.catalog)),
-            "SortBy" => self.call(functions::operator(&at.words("use_op"), self.catalog)),
-            "TypeName" if is_value(at) => self.call(functions::type_(&at.words("names"), self.catalog)),
+            "AExpr" => operators(&at.words("name")).iter().for_each(|name| self.operator(name)),
+            "SubLink" => self.operator(&at.words("oper_name")),
+            "SortBy" => self.operator(&at.words("use_op")),
+            "TypeName" if is_value(at) => {
+                let words = at.words("names");
+                self.uses(functions::uses_type(&words, self.catalog));
+                self.call(functions::type_(&words, self.catalog));
+            }
             "ColumnRef" => self.column(at),
             "AIndirection" => {
                 for name in at.words("indirection") {
-                    self.call(functions::attribute(name, self.catalog));
+                    self.attribute(name);
                 }
             }
-            "RangeTableSample" => self.call(functions::sampling(&at.words("method"), self.catalog)),
+            "RangeTableSample" => {
+                let words = at.words("method");
+                self.uses(functions::uses_function(&words, self.catalog));
+                self.call(functions::sampling(&words, self.catalog));
+            }
             "AStar" => self.words.all = true,
             "Alias" if at.child("colnames").is_some() => self.words.all = true,
             "JoinExpr" => self.words.names.extend(at.words("using_clause").into_iter().map(str::to_owned)),
@@ -205,6 +220,24 @@ impl<'c> Reading<'c> {
         }
     }
 
+    fn operator(&mut self, words: &[&str]) {
+        self.uses(functions::uses_operator(words, self.catalog));
+        self.call(functions::operator(words, self.catalog));
+    }
+
+    /// `value.name`, which is mostly a column: only a function that is there counts.
+    fn attribute(&mut self, name: &str) {
+        self.uses(functions::uses_function(&[name], self.catalog).filter(|used| !used.oids.is_empty()));
+        self.call(functions::attribute(name, self.catalog));
+    }
+
+    /// Keeps a name that is used. One too many is kept, so that `close` sees it.
+    fn uses(&mut self, used: Option<Use>) {
+        if self.out.uses.len() <= USES_LIMIT {
+            self.out.uses.extend(used);
+        }
+    }
+
     fn table(&mut self, at: At<'_>) {
         let parent = at.parent().map_or("", At::kind);
         if at.field() == "locked_rels" || names::is_common(at) {
@@ -213,7 +246,9 @@ impl<'c> Reading<'c> {
         let object = if objects::makes(parent, at.field()) {
             names::made(at, self.catalog)
         } else {
-            names::relation(at, self.catalog).0
+            let found = names::relation(at, self.catalog).0;
+            self.uses(Some(names::used(Some(at.text("schemaname")), at.text("relname"), &found)));
+            found
         };
         let Some(owner) = at.ancestors().find(|above| matches!(role(above.kind()), Some(Role::Statement(_))))
         else {
@@ -306,7 +341,7 @@ impl<'c> Reading<'c> {
                 let is_column =
                     table.is_some_and(|table| table.columns.iter().any(|column| column.name == name));
                 if !is_column {
-                    self.call(functions::attribute(name, self.catalog));
+                    self.attribute(name);
                 }
             }
             [] => {}
@@ -386,7 +421,7 @@ impl<'c> Reading<'c> {
                 self.push(atom(verb, objects::named(ObjectKind::Session, ""), Via::Statement));
             }
             _ => {
-                for object in objects::of(at, self.catalog) {
+                for object in objects::of(at, self.catalog, &mut self.out.uses) {
                     let mut atom = atom(verb, object, Via::Statement);
                     if let Some(atom) = &mut atom {
                         atom.cascades = at.number("behavior") == objects::CASCADE;

@@ -1,16 +1,24 @@
 //! What a statement brings about besides what it says: through views, rules, triggers, foreign keys, partitions.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Event, Follow, Relation};
 use crate::classify::{Read, atom, below};
 use crate::limits::{ATOMS_LIMIT, FOLLOW_LIMIT};
 use crate::names;
-use crate::statement::{Atom, Object, ObjectKind, Statement, Via};
+use crate::statement::{Atom, Object, ObjectKind, Statement, Use, Via};
 
 /// Adds to a statement what the catalog says would follow from it, until nothing new comes.
 pub(crate) fn add(statement: &mut Statement, catalog: &Catalog, read: &Read<'_>) {
-    let mut effects = Effects { catalog, read, seen: BTreeSet::new(), opaque: BTreeSet::new() };
+    let mut effects = Effects {
+        catalog,
+        stored: OnceCell::new(),
+        read,
+        seen: BTreeSet::new(),
+        uses: BTreeSet::new(),
+        opaque: BTreeSet::new(),
+    };
     let mut at = 0;
     let mut round_ends = statement.atoms.len();
     let mut rounds = 0;
@@ -32,14 +40,19 @@ pub(crate) fn add(statement: &mut Statement, catalog: &Catalog, read: &Read<'_>)
             rounds += 1;
         }
     }
+    statement.uses.append(&mut effects.uses);
     statement.opaque.append(&mut effects.opaque);
 }
 
 struct Effects<'c> {
     catalog: &'c Catalog,
+    /// The catalog as stored texts are written for. The session's search path could give their names another meaning.
+    stored: OnceCell<Catalog>,
     read: &'c Read<'c>,
     /// What was followed already.
     seen: BTreeSet<(&'static str, u32)>,
+    /// What the stored texts use.
+    uses: BTreeSet<Use>,
     opaque: BTreeSet<String>,
 }
 
@@ -146,8 +159,10 @@ impl Effects<'_> {
             let rule = root.child("stmt").filter(|at| is_rule && at.kind() == "RuleStmt");
             let parts = rule.map_or_else(|| vec![root], |rule| rule.list("actions").collect());
             for part in parts {
-                let mut found = below(part, self.catalog);
+                let mut found = below(part, self.stored.get_or_init(|| self.catalog.stored()));
                 self.opaque.append(&mut found.opaque);
+                let own = found.uses.into_iter().filter(|used| !used.oids.is_empty());
+                self.uses.extend(own.map(|used| Use { stored: true, ..used }));
                 more.extend(found.atoms.into_iter().map(|atom| Atom { via: via.clone(), ..atom }));
             }
         }

@@ -3,14 +3,18 @@
 //! Which overload runs depends on the types of the arguments, which are not known here. So a name is safe only when every
 //! function that it could mean is.
 
+use std::collections::BTreeSet;
+
 use crate::builtin::{self, PG_CATALOG};
-use crate::catalog::{Catalog, Type};
-use crate::statement::{Found, Object, ObjectKind};
+use crate::catalog::{Catalog, Trust, Type};
+use crate::statement::{Found, Object, ObjectKind, Use};
 
 /// The function that a call would run where it may not run unasked.
 pub(crate) fn call(words: &[&str], catalog: &Catalog) -> Option<Object> {
     let (schema, name) = split(words);
-    let own = |safe: bool| catalog.functions(schema, name).find(|function| function.trusted == safe);
+    let own = |safe: bool| {
+        catalog.functions(schema, name).find(|function| (function.trust != Trust::Never) == safe)
+    };
     if let Some(function) = own(false) {
         let schema = Some(function.schema.clone());
         return Some(object(ObjectKind::Function, schema, name, Some(function.oid), Found::Catalog));
@@ -52,7 +56,7 @@ pub(crate) fn operator(words: &[&str], catalog: &Catalog) -> Option<Object> {
     if words.is_empty() {
         return None;
     }
-    let found = if catalog.operators(schema, name).any(|trusted| !trusted) {
+    let found = if catalog.operators(schema, name).any(|operator| operator.trust == Trust::Never) {
         Found::Catalog
     } else if (builtin::has_operator(name) && schema.is_none_or(|schema| schema == PG_CATALOG))
         || catalog.operators(schema, name).next().is_some()
@@ -68,10 +72,10 @@ pub(crate) fn operator(words: &[&str], catalog: &Catalog) -> Option<Object> {
 pub(crate) fn type_(words: &[&str], catalog: &Catalog) -> Option<Object> {
     let (schema, name) = split(words);
     let found = |schema: &str| match catalog.type_(schema, name) {
-        Some(Type::Plain) => Some(None),
-        Some(Type::RunsCode) => {
+        Some((_, Type::Plain)) => Some(None),
+        Some((oid, Type::RunsCode)) => {
             let schema = Some(schema.to_owned());
-            Some(Some(object(ObjectKind::Type, schema, name, None, Found::Catalog)))
+            Some(Some(object(ObjectKind::Type, schema, name, Some(oid), Found::Catalog)))
         }
         None if schema == PG_CATALOG && builtin::has_type(name) => Some(None),
         // A table's rows are a type too, and reading one runs nothing.
@@ -83,6 +87,60 @@ pub(crate) fn type_(words: &[&str], catalog: &Catalog) -> Option<Object> {
     };
     answer.unwrap_or_else(|| {
         Some(object(ObjectKind::Type, schema.map(str::to_owned), name, None, Found::Nowhere))
+    })
+}
+
+/// What a function's name could mean of the database's own: every overload, since which one runs is not known here.
+pub(crate) fn uses_function(words: &[&str], catalog: &Catalog) -> Option<Use> {
+    let (schema, name) = split(words);
+    let found: Vec<_> = catalog.functions(schema, name).collect();
+    let oids = found.iter().map(|function| function.oid).collect();
+    let shipped = found.iter().all(|function| function.trust == Trust::Shipped);
+    used(ObjectKind::Function, schema, name, oids, shipped)
+}
+
+/// The same of an operator.
+pub(crate) fn uses_operator(words: &[&str], catalog: &Catalog) -> Option<Use> {
+    let (schema, name) = split(words);
+    let found: Vec<_> = catalog.operators(schema, name).collect();
+    let oids = found.iter().map(|operator| operator.oid).collect();
+    let shipped = found.iter().all(|operator| operator.trust == Trust::Shipped);
+    used(ObjectKind::Operator, schema, name, oids, shipped)
+}
+
+/// The same of a type that values are made of.
+pub(crate) fn uses_type(words: &[&str], catalog: &Catalog) -> Option<Use> {
+    let (schema, name) = split(words);
+    let own = |schema: &str| catalog.type_(schema, name);
+    let found = match schema {
+        Some(schema) => own(schema),
+        // The first on the path is meant, and PostgreSQL's own stands on it too.
+        None => catalog.search_path.iter().find_map(|schema| {
+            let system = schema == PG_CATALOG && builtin::has_type(name);
+            own(schema).map(Some).or(system.then_some(None))
+        })?,
+    };
+    let shipped = found.is_none_or(|(_, what)| what == Type::Plain);
+    used(ObjectKind::Type, schema, name, found.into_iter().map(|(oid, _)| oid).collect(), shipped)
+}
+
+/// A name that was used. One that names PostgreSQL's own schema means nothing else, now and later.
+fn used(
+    kind: ObjectKind,
+    schema: Option<&str>,
+    name: &str,
+    oids: BTreeSet<u32>,
+    shipped: bool,
+) -> Option<Use> {
+    let fixed = schema == Some(PG_CATALOG) && oids.is_empty();
+    let schema = schema.map(str::to_owned);
+    (!fixed && !name.is_empty()).then(|| Use {
+        kind,
+        schema,
+        name: name.to_owned(),
+        oids,
+        shipped,
+        stored: false,
     })
 }
 

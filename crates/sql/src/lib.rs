@@ -32,7 +32,8 @@ mod cache;
 #[cfg(test)]
 mod tests;
 
+pub use builtin::computes;
 pub use cache::Classifier;
 pub use catalog::Catalog;
 pub use parse::Unread;
-pub use statement::{Atom, Classified, Statement};
+pub use statement::{Atom, Classified, Statement, Use};

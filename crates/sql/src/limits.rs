@@ -12,6 +12,8 @@ pub const NODES_LIMIT: usize = 400_000;
 pub const DEPTH_LIMIT_MESSAGES: usize = 100;
 /// The most atoms of one statement, what rules, views and cascades add included.
 pub const ATOMS_LIMIT: usize = 2_000;
+/// The most names that one statement uses, those in views and rules included.
+pub const USES_LIMIT: usize = 2_000;
 /// How deep views, rules and cascades are followed.
 pub const FOLLOW_LIMIT: usize = 16;
 /// The most texts that the cache keeps.

@@ -2,7 +2,7 @@
 
 use crate::builtin::{INFORMATION_SCHEMA, PG_CATALOG};
 use crate::catalog::{Catalog, Relation};
-use crate::statement::{Found, Object, ObjectKind};
+use crate::statement::{Found, Object, ObjectKind, Use};
 use crate::tree::At;
 
 /// Whether a table's name stands where rows are read from it. Only there can it name a common table expression:
@@ -71,7 +71,7 @@ pub(crate) fn find<'c>(
         if let Some(relation) = catalog.relation(schema, name) {
             return Some((object(relation, catalog), Some(relation)));
         }
-        is_system(schema, name).then(|| {
+        catalog.is_system(schema, name).then(|| {
             let object = Object {
                 kind: ObjectKind::Table,
                 schema: Some(schema.to_owned()),
@@ -87,6 +87,18 @@ pub(crate) fn find<'c>(
         None => catalog.search_path.iter().find_map(|schema| one(schema)),
     };
     found.unwrap_or_else(|| (nowhere(schema, name), None))
+}
+
+/// A relation's name, as a statement uses it.
+pub(crate) fn used(schema: Option<&str>, name: &str, found: &Object) -> Use {
+    Use {
+        kind: ObjectKind::Table,
+        schema: schema.filter(|schema| !schema.is_empty()).map(str::to_owned),
+        name: name.to_owned(),
+        oids: found.oid.into_iter().collect(),
+        shipped: found.found == Found::System,
+        stored: false,
+    }
 }
 
 /// The object of a relation that the catalog has.
@@ -130,10 +142,6 @@ pub(crate) fn made(range: At<'_>, catalog: &Catalog) -> Object {
         },
         |relation| object(relation, catalog),
     )
-}
-
-fn is_system(schema: &str, name: &str) -> bool {
-    schema == INFORMATION_SCHEMA || (schema == PG_CATALOG && name.starts_with("pg_"))
 }
 
 fn nowhere(schema: Option<&str>, name: &str) -> Object {

@@ -1,5 +1,7 @@
 //! The objects of statements that name them otherwise than as tables, and what else their fields say.
 
+use std::collections::BTreeSet;
+
 use pg_query::protobuf::{
     AlterTableType, BoolExprType, CmdType, DiscardMode, DropBehavior, ObjectType, OnConflictAction,
     ReindexObjectType, TransactionStmtKind,
@@ -7,7 +9,7 @@ use pg_query::protobuf::{
 
 use crate::catalog::Catalog;
 use crate::names;
-use crate::statement::{Control, Found, Object, ObjectKind};
+use crate::statement::{Control, Found, Object, ObjectKind, Use};
 use crate::tree::At;
 
 pub(crate) const CASCADE: i64 = DropBehavior::DropCascade as i64;
@@ -36,17 +38,19 @@ pub(crate) fn makes(parent: &str, field: &str) -> bool {
 }
 
 /// The objects of a statement but those that stand in it as tables; one without a name where it names none.
-pub(crate) fn of(at: At<'_>, catalog: &Catalog) -> Vec<Object> {
+/// What names relations is added to `uses`.
+pub(crate) fn of(at: At<'_>, catalog: &Catalog, uses: &mut BTreeSet<Use>) -> Vec<Object> {
+    let mut listed = |one: At<'_>, kind: i64| listed(one, kind, catalog, uses);
     let has_tables = at.children().any(|child| matches!(child.kind(), "RangeVar" | "VacuumRelation"));
     match at.kind() {
         _ if has_tables => Vec::new(),
-        "DropStmt" => at.list("objects").map(|one| listed(one, at.number("remove_type"), catalog)).collect(),
-        "GrantStmt" => at.list("objects").map(|one| listed(one, at.number("objtype"), catalog)).collect(),
+        "DropStmt" => at.list("objects").map(|one| listed(one, at.number("remove_type"))).collect(),
+        "GrantStmt" => at.list("objects").map(|one| listed(one, at.number("objtype"))).collect(),
         "CommentStmt" | "SecLabelStmt" => {
-            at.list("object").map(|one| listed(one, at.number("objtype"), catalog)).collect()
+            at.list("object").map(|one| listed(one, at.number("objtype"))).collect()
         }
         "AlterOwnerStmt" | "AlterObjectSchemaStmt" => {
-            at.list("object").map(|one| listed(one, at.number("object_type"), catalog)).collect()
+            at.list("object").map(|one| listed(one, at.number("object_type"))).collect()
         }
         "GrantRoleStmt" => {
             let roles = at.list("granted_roles");
@@ -73,12 +77,17 @@ pub(crate) fn of(at: At<'_>, catalog: &Catalog) -> Vec<Object> {
 }
 
 /// An object of a list, by the type of object that the statement names.
-fn listed(at: At<'_>, object_type: i64, catalog: &Catalog) -> Object {
+fn listed(at: At<'_>, object_type: i64, catalog: &Catalog, uses: &mut BTreeSet<Use>) -> Object {
     let words: Vec<&str> = at.all().filter(|at| at.kind() == "String").map(|at| at.text("sval")).collect();
-    let relation = |words: &[&str]| match words {
-        [name] => names::find(None, name, catalog).0,
-        [.., schema, name] => names::find(Some(schema), name, catalog).0,
-        [] => named(ObjectKind::Other, ""),
+    let mut relation = |words: &[&str]| {
+        let (schema, name) = match words {
+            [name] => (None, *name),
+            [.., schema, name] => (Some(*schema), *name),
+            [] => return named(ObjectKind::Other, ""),
+        };
+        let found = names::find(schema, name, catalog).0;
+        uses.insert(names::used(schema, name, &found));
+        found
     };
     let kind = i32::try_from(object_type).ok().and_then(|number| ObjectType::try_from(number).ok());
     // Only the types that are told apart are named; all others are what they are called.

@@ -28,6 +28,9 @@ pub struct Statement {
     pub kind: &'static str,
     /// All that it would do. Each is decided on, and the strictest answer wins. There is at least one.
     pub atoms: Vec<Atom>,
+    /// The names that it uses, with what they mean in the catalog; those in the views and rules that it goes through too.
+    /// What its digest binds, so that a name that comes to mean something else is found.
+    pub uses: BTreeSet<Use>,
     /// Why it was not understood in full; nothing where it was.
     pub opaque: BTreeSet<String>,
     /// Whether it can run within a transaction block, so that its effects can be compared and rolled back.
@@ -69,6 +72,23 @@ pub struct Atom {
     pub rules: bool,
     /// Whether it asks that what depends on the object goes with it (`CASCADE`), or a foreign key does.
     pub cascades: bool,
+}
+
+/// A name that a statement uses: a relation, a function, an operator, or a type that values are made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// What it names. Of relations it is [`ObjectKind::Table`], whatever they are.
+    pub kind: ObjectKind,
+    /// The schema that is written before it.
+    pub schema: Option<String>,
+    /// The name.
+    pub name: String,
+    /// What of the database's own it can mean: for a function each overload; empty where it is PostgreSQL's own.
+    pub oids: BTreeSet<u32>,
+    /// Whether all that it can mean is PostgreSQL's own, or came with a known extension, and only computes.
+    pub shipped: bool,
+    /// Whether it stands in a view or a rule, which keeps its meaning whatever the search path.
+    pub stored: bool,
 }
 
 /// Data's way in or out.
@@ -240,6 +260,15 @@ impl Statement {
     #[must_use]
     pub fn is_parsed(&self) -> bool {
         self.opaque.is_empty()
+    }
+
+    /// Whether it was understood in full, every name was found, and every function, operator and type that it names is
+    /// PostgreSQL's own or came with a known extension. Triggers, and what a table's own definition runs, are not in this.
+    #[must_use]
+    pub fn only_computes(&self) -> bool {
+        let is_known = |atom: &Atom| atom.verb.as_str() != "sql.call" && atom.object.found != Found::Nowhere;
+        let runs = |used: &Use| used.kind != ObjectKind::Table && !used.shipped;
+        self.is_parsed() && self.atoms.iter().all(is_known) && !self.uses.iter().any(runs)
     }
 
     /// Whether bound values could change what it does, beyond rows and values. Where they cannot, a decision holds for

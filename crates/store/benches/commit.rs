@@ -27,6 +27,10 @@ use store::postgres::{DatabaseUrl, PostgresConfig, PostgresStore};
 use store::seal::SealingKey;
 use store::{Cursor, Filter, Store};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long each row of a table is measured.
 const MEASURED: Duration = Duration::from_secs(5);
 const WARM_UP: Duration = Duration::from_millis(500);

@@ -13,12 +13,14 @@
 pub mod testing;
 
 mod approvals;
+mod deliveries;
 mod directories;
 mod effects;
 mod glass;
 mod keys;
 mod ledger;
 mod listings;
+mod load;
 mod races;
 mod retention;
 mod retries;
@@ -113,13 +115,18 @@ cases! {
         one_of_a_hundred_claims, one_of_a_hundred_takes;
     glass: waits_until_somebody_looks, stays_whole_until_then, has_no_other_way;
     listings: pages_are_newest_first, filters_narrow, prior_counts;
+    deliveries: what_is_due_is_leased_to_one, what_comes_back_is_due_as_it_says, what_moves_under_a_lease_is_not_lost,
+        parcels_are_listed_newest_first_and_survive, records_are_limited_and_old_ones_go,
+        a_record_opens_in_its_own_row_only, one_of_many_leases_each;
     directories: changes_are_all_or_none, survive_reopening;
     ledger: entries_are_consecutive_and_time_never_falls, a_clock_a_day_off_changes_no_order, every_proof_verifies,
         tiles_are_what_the_leaves_come_to, fields_recompute_to_the_leaf,
         record_takes_only_what_has_no_other_way, erasure_keeps_the_leaf, what_still_works_is_not_erased,
         backups_restore, reopening_sees_all;
     keys: the_key_changes, rotation_among_other_writes, unfit_keys_are_refused;
-    retention: values_go_and_proofs_stay, leaves_go_and_hashes_stay, what_is_needed_stays;
+    retention: values_go_and_proofs_stay, leaves_go_and_hashes_stay, what_is_needed_stays,
+        what_keys_and_standings_need_stays;
+    load: proofs_hold_while_keys_change_and_old_entries_go;
     vault: values_are_kept_looked_at_and_taken, values_lapse, claims_lapse, prefixes_are_forgotten, large_values_are_refused;
 }
 

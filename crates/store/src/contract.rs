@@ -451,6 +451,16 @@ pub trait Ledger: Send + Sync {
     /// Store failures.
     async fn head(&self) -> Result<Head, StoreError>;
 
+    /// Waits until whatever was committed before this call has its place in the log, and [`Ledger::head`] knows of it:
+    /// a write whose answer was lost stands by then, or never will. A store whose commits have their places at once
+    /// has nothing to wait for.
+    ///
+    /// # Errors
+    /// Store failures.
+    async fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Appends one entry that belongs to no approval and no directory change.
     ///
     /// # Errors
@@ -579,7 +589,7 @@ pub trait Vault: Send + Sync {
 
 /// The whole store.
 #[async_trait]
-pub trait Store: Approvals + Directories + Ledger + Vault + 'static {
+pub trait Store: Approvals + Directories + Ledger + Vault + crate::Deliveries + 'static {
     /// Wakes, from this call on. A listener that lags must look for itself.
     fn wakes(&self) -> broadcast::Receiver<Wake>;
 

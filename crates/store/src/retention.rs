@@ -4,12 +4,83 @@
 //! `leaves` = `dropped` the leaves as well. So whoever audits the log later can tell what was pruned from
 //! what was taken away.
 
+use std::collections::BTreeSet;
+
 use audit::TILE_WIDTH;
 use domain::canonical;
 use domain::commitment::Disclosure;
-use domain::entry::{Draft, Kind};
+use domain::directory::{Change, DirectoryEvent};
+use domain::entry::{Draft, Kind, Leaf};
+use domain::id::ActionId;
 
 use crate::{Leaves, Pruning, StoreError, open_fields};
+
+/// The approvals under which people's keys, accounts and standings in groups changed: without their cases nobody could say later who
+/// signed for the key or the standing that a review rests on, however young that review is. Such changes
+/// are few, so their cases stay for good.
+#[derive(Debug, Default)]
+pub(crate) struct Vouching(BTreeSet<ActionId>);
+
+impl Vouching {
+    /// Takes in a change of the directory.
+    pub(crate) fn add(&mut self, change: &Change) {
+        match &change.event {
+            DirectoryEvent::KeyEnrolled { .. }
+            | DirectoryEvent::SshKeyEnrolled { .. }
+            | DirectoryEvent::KeyRevoked { .. }
+            | DirectoryEvent::AccountLinked { .. }
+            | DirectoryEvent::AccountUnlinked { .. }
+            | DirectoryEvent::GroupJoined { .. }
+            | DirectoryEvent::GroupLeft { .. } => self.0.extend(change.approval),
+            DirectoryEvent::PersonAdded { .. }
+            | DirectoryEvent::PersonDeactivated { .. }
+            | DirectoryEvent::AgentAdded { .. }
+            | DirectoryEvent::AgentKeyReplaced { .. }
+            | DirectoryEvent::AgentSponsorChanged { .. }
+            | DirectoryEvent::AgentDisabled { .. }
+            | DirectoryEvent::RouteSet { .. }
+            | DirectoryEvent::RouteRemoved { .. }
+            | DirectoryEvent::PolicyApplied { .. } => {}
+        }
+    }
+
+    /// Whether an entry stays for good.
+    pub(crate) fn keeps(&self, leaf: &Leaf) -> bool {
+        stays(leaf.kind) || (is_of_a_case(leaf.kind) && self.names(leaf.subject.as_deref()))
+    }
+
+    fn names(&self, subject: Option<&str>) -> bool {
+        subject.and_then(|subject| subject.parse().ok()).is_some_and(|id| self.0.contains(&id))
+    }
+}
+
+/// Whether entries of this kind are what an approval replays from.
+fn is_of_a_case(kind: Kind) -> bool {
+    match kind {
+        Kind::Request
+        | Kind::Review
+        | Kind::Question
+        | Kind::Answer
+        | Kind::Reevaluation
+        | Kind::End
+        | Kind::Execution
+        | Kind::Outcome
+        | Kind::LaterReview => true,
+        Kind::Genesis
+        | Kind::Decision
+        | Kind::Directory
+        | Kind::Activity
+        | Kind::Reported
+        | Kind::Backup
+        | Kind::Refusal
+        | Kind::Reveal
+        | Kind::Erasure
+        | Kind::Heartbeat
+        | Kind::Gap
+        | Kind::Rotation
+        | Kind::Pruning => false,
+    }
+}
 
 /// Whether entries of this kind stay for good: whoever opens, audits or verifies the log reads them.
 pub(crate) fn stays(kind: Kind) -> bool {

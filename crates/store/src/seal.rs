@@ -77,6 +77,15 @@ pub enum Place<'a> {
         /// Its shape.
         shape: &'a str,
     },
+    /// What a room keeps of a delivery.
+    Parcel {
+        /// The delivery's id.
+        id: Uuid,
+        /// The request.
+        approval: ActionId,
+        /// By which channel.
+        channel: &'a str,
+    },
     /// A value of the vault.
     Vault {
         /// Its key.
@@ -172,6 +181,9 @@ impl Place<'_> {
                 let gone = u8::from(*run_when_gone == RunWhenGone::Yes);
                 fixed(6, &[approval.uuid().as_bytes(), *retry, &window, &[gone]], shape)
             }
+            Self::Parcel { id, approval, channel } => {
+                fixed(7, &[id.as_bytes(), approval.uuid().as_bytes()], channel)
+            }
         }
     }
 }
@@ -187,6 +199,9 @@ impl fmt::Display for Place<'_> {
                 write!(f, "field `{path}` of the payload of {approval}")
             }
             Self::Row { approval, .. } => write!(f, "the row of approval {approval}"),
+            Self::Parcel { approval, channel, .. } => {
+                write!(f, "a delivery of {approval} by `{channel}`")
+            }
             Self::Vault { .. } => f.write_str("a value in the vault"),
         }
     }

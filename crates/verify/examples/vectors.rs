@@ -24,6 +24,8 @@ mod periods;
 mod archives;
 #[path = "../tests/bundles/standings.rs"]
 mod standings;
+#[path = "../tests/bundles/clicks.rs"]
+mod clicks;
 #[path = "../tests/bundles/spellings.rs"]
 mod spellings;
 #[path = "../tests/receipts/scene.rs"]

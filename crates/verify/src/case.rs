@@ -19,7 +19,7 @@ use domain::time::Timestamp;
 use crate::known::Known;
 use crate::log::Proven;
 use crate::replay::line;
-use crate::report::{EntryLine, Key, Membership};
+use crate::report::{Account, EntryLine, Key, Membership};
 
 /// What the entries came to.
 pub(crate) struct Case {
@@ -53,6 +53,7 @@ pub(crate) struct Reviewed {
     pub(crate) at: Timestamp,
     pub(crate) checked: CheckedReview,
     pub(crate) key: Option<Key>,
+    pub(crate) account: Option<Account>,
     pub(crate) membership: Option<Membership>,
 }
 
@@ -116,8 +117,9 @@ impl Case {
         match (command, event) {
             (Command::Review { review, .. }, _) => {
                 let key = known.key(review.signed(), review.statement().reviewer);
+                let account = known.account(review.signed());
                 let membership = known.membership(review.statement());
-                self.reviews.push(Reviewed { index, at, checked: review, key, membership });
+                self.reviews.push(Reviewed { index, at, checked: review, key, account, membership });
             }
             (Command::Redeem(_), Event::Redeemed { evaluation, counted, .. }) => {
                 self.evaluation = evaluation.clone();

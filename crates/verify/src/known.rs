@@ -4,6 +4,7 @@
 //! reviewer, the review is refused; where none speaks at all, the review passes for now and what is missing is noted,
 //! so that the verdict can be no better than indeterminate. Should a later entry speak after all, it is refused then.
 
+mod accounts;
 mod later;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use assertion::{
     check_ssh_signature,
 };
 use domain::Refusal;
+use domain::account::ExternalAccount;
 use domain::action::Action;
 use domain::canonical;
 use domain::digest::Blob;
@@ -41,6 +43,8 @@ pub(crate) struct Known<'a> {
     trust: &'a Trust,
     people: BTreeMap<PersonId, Person>,
     agents: BTreeMap<AgentId, Agent>,
+    /// For whom each account elsewhere stands, or stood last.
+    accounts: BTreeMap<ExternalAccount, accounts::Link>,
     /// For whom each credential was enrolled last, and where.
     owners: BTreeMap<Blob, (u64, PersonId)>,
     /// The index of the first entry that enrols any key.
@@ -134,6 +138,7 @@ impl<'a> Known<'a> {
             trust,
             people: BTreeMap::new(),
             agents: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             owners: BTreeMap::new(),
             first_key: None,
             spent: BTreeSet::new(),
@@ -177,8 +182,16 @@ impl<'a> Known<'a> {
                 return self.enrol(index, change, (*person, id, label), (key, vouch));
             }
             DirectoryEvent::KeyRevoked { person, credential_id } => {
-                let revoked = Revoked { entry: index, by: change.by, under: change.approval };
+                let signed = change.approval.map(|named| self.vouch_revocation(change, named, cases).told());
+                let (by, under) = (change.by, change.approval);
+                let revoked = Revoked { entry: index, by, under, countersigned: signed };
                 self.person(*person).keys.insert(credential_id.clone(), KeyState::Revoked(revoked));
+            }
+            DirectoryEvent::AccountLinked { person, account } => {
+                return self.link(index, change.by, *person, account);
+            }
+            DirectoryEvent::AccountUnlinked { person, account } => {
+                self.unlink(index, change.by, *person, account);
             }
             DirectoryEvent::GroupJoined { group, person } => {
                 let vouch = self.vouch_standing(change, cases);
@@ -268,6 +281,20 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Who signed for the end of a key. Whatever comes of this, the key has ended.
+    fn vouch_revocation(
+        &mut self,
+        change: &Change,
+        named: ActionId,
+        cases: &BTreeMap<ActionId, Slot>,
+    ) -> Vouch {
+        if self.spent.insert(named) {
+            vouch::judge(change, named, None, cases.get(&named))
+        } else {
+            spent(named)
+        }
+    }
+
     /// Somebody else for whom the same key speaks by now, under the same id or another.
     fn held_by_another(&mut self, owner: PersonId, id: &Blob, key: &Enrolled) -> Option<PersonId> {
         let mut other = None;
@@ -335,7 +362,7 @@ impl<'a> Known<'a> {
 
     /// The reviewer's key that signed, where an entry enrols it.
     pub(crate) fn key(&self, signed: &SignedReview, reviewer: PersonId) -> Option<Key> {
-        match self.people.get(&reviewer)?.keys.get(signed.proof.key_id())? {
+        match self.people.get(&reviewer)?.keys.get(&signed.proof.key_id())? {
             KeyState::Enrolled(enrolled) => Some(enrolled.1.clone()),
             KeyState::Revoked(_) => None,
         }
@@ -343,7 +370,7 @@ impl<'a> Known<'a> {
 
     /// The end of the key that signed, where an entry tells of it.
     pub(crate) fn revocation(&self, signed: &SignedReview, reviewer: PersonId) -> Option<Revoked> {
-        match self.people.get(&reviewer)?.keys.get(signed.proof.key_id())? {
+        match self.people.get(&reviewer)?.keys.get(&signed.proof.key_id())? {
             KeyState::Enrolled(_) => None,
             KeyState::Revoked(revoked) => Some(revoked.clone()),
         }
@@ -370,7 +397,10 @@ impl<'a> Known<'a> {
 
     /// Checks the signature, or notes that no entry enrols the key.
     fn signature(&self, signed: &SignedReview, reviewer: PersonId, said: Said) -> Result<(), Refusal> {
-        let id = signed.proof.key_id();
+        if let Proof::Chat(proof) = &signed.proof {
+            return self.chat(proof, reviewer);
+        }
+        let id = &signed.proof.key_id();
         let state = self.people.get(&reviewer).and_then(|person| person.keys.get(id));
         match state {
             Some(KeyState::Enrolled(enrolled)) => {
@@ -504,7 +534,9 @@ impl<'a> Known<'a> {
                 check_ssh_signature(&public, namespace, &message, &proof.signature.0).map_err(bad)?;
                 Ok(())
             }
-            (Proof::Passkey(_), Enrolled::Ssh(_)) | (Proof::SshSig(_), Enrolled::Passkey(_)) => {
+            (Proof::Passkey(_), Enrolled::Ssh(_))
+            | (Proof::SshSig(_), Enrolled::Passkey(_))
+            | (Proof::Chat(_), Enrolled::Passkey(_) | Enrolled::Ssh(_)) => {
                 Err(Refusal::Signature("it is of another kind than the key that it names".to_owned()))
             }
         }

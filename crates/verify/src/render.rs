@@ -13,7 +13,8 @@ use domain::text::{cut, visible};
 use domain::time::Timestamp;
 
 use crate::report::{
-    Countersigned, Key, Log, Membership, Part, Report, Review, Revoked, Rotation, State, Summary, Verdict,
+    Account, Countersigned, Key, Log, Membership, Part, Report, Review, Revoked, Rotation, State, Summary,
+    Verdict,
 };
 
 /// The most of one payload field that is printed, in bytes; the report has it whole.
@@ -201,7 +202,10 @@ fn review(review: &Review, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         time(review.at),
         quoted(review.note.as_deref().unwrap_or(""))
     )?;
-    signed(review.key.as_ref(), review.assurance, f)?;
+    match &review.account {
+        Some(account) => clicked(account, f)?,
+        None => signed(review.key.as_ref(), review.assurance, f)?,
+    }
     match (&review.membership, &review.group) {
         (Some(membership), Some(group)) => stood(membership, group, f),
         (Some(_) | None, _) => Ok(()),
@@ -258,11 +262,33 @@ fn signed(key: Option<&Key>, assurance: Assurance, f: &mut fmt::Formatter<'_>) -
     }
 }
 
+/// In which account something was clicked, and what that is worth.
+fn clicked(account: &Account, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Account { provider, team, user, linked, unlinked } = account;
+    let (provider, team, user) = (line(provider), line(team), line(user));
+    writeln!(
+        f,
+        "  a CLICK in {provider} by {user} of {team} (chat): no key signed; that it was made is the log's word"
+    )?;
+    match linked {
+        Some(entry) => writeln!(f, "  the account was linked to them by entry {entry}")?,
+        None => writeln!(f, "  whose account it is is UNCHECKED: no entry here links it")?,
+    }
+    match unlinked {
+        Some(ended) => {
+            let by = ended.by.map_or("nobody".to_owned(), |by| party(by, None));
+            writeln!(f, "  the account was unlinked by entry {}, by {by}", ended.entry)
+        }
+        None => Ok(()),
+    }
+}
+
 fn revoked(revoked: &Revoked, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let by = revoked.by.map_or("nobody".to_owned(), |by| party(by, None));
-    let how = match revoked.under {
-        Some(id) => format!("under approval {id}"),
-        None => "at once: nobody signed for that, and who did it is the log's word".to_owned(),
+    let how = match (revoked.under, &revoked.countersigned) {
+        (Some(id), Some(signed)) => format!("under approval {id}; that {}", countersigned(signed)),
+        (Some(id), None) => format!("under approval {id}"),
+        (None, _) => "at once: nobody signed for that, and who did it is the log's word".to_owned(),
     };
     writeln!(f, "  the key was revoked by entry {}, by {by}, {how}", revoked.entry)
 }

@@ -230,6 +230,10 @@ pub struct Review {
     pub entry: u64,
     /// The key that signed; absent where the receipt does not show its enrolment, and then the signature is unchecked.
     pub key: Option<Key>,
+    /// The account in which it was clicked, where it was: then no key of theirs signed, and that it was made is the log's
+    /// word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
     /// Why the reviewer stood in `group`; absent where no entry tells, or where nothing counts under a group.
     pub membership: Option<Membership>,
     /// Whether it broke glass: one human approved alone, in an emergency, and the note says why.
@@ -289,6 +293,33 @@ pub struct Revoked {
     /// The approval under which it was taken away. None where it was taken away at once: then nobody signed for that,
     /// and who did it is the log's word alone.
     pub under: Option<ActionId>,
+    /// Who signed for that in the approval. It was taken away in any case: the doubt counts against the key.
+    pub countersigned: Option<Countersigned>,
+}
+
+/// An account elsewhere, such as in a chat service, in which a review was clicked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// With which provider, such as `slack`.
+    pub provider: String,
+    /// In which of its teams.
+    pub team: String,
+    /// Which user there.
+    pub user: String,
+    /// The index of the entry that linked it to the reviewer; absent where none here does, and then whose click it was is
+    /// unchecked.
+    pub linked: Option<u64>,
+    /// That it was taken away, where an entry at hand says so.
+    pub unlinked: Option<Unlinked>,
+}
+
+/// The end of an account's link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlinked {
+    /// The index of the entry that took it away.
+    pub entry: u64,
+    /// Who did, as the log has it.
+    pub by: Option<Principal>,
 }
 
 /// Why a reviewer stood in the group that their approval counts under.

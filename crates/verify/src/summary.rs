@@ -112,6 +112,7 @@ fn review(case: &Case, review: &Reviewed) -> Review {
         at: review.at,
         entry: review.index,
         key: review.key.clone(),
+        account: review.account.clone(),
         membership: review.membership.clone(),
         break_glass: statement.break_glass,
         counted: statement.verdict == domain::statement::Verdict::Approve

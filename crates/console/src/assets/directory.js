@@ -21,7 +21,10 @@ async function propose(form) {
 
 function told(answer, form) {
   const held = answer?.approval_url || answer?.held?.url;
-  if (held) {
+  // What one signs for oneself is opened to be signed.
+  if (held && form.dataset.opens) {
+    location.assign(new URL(held, location.href).pathname);
+  } else if (held) {
     form.reset();
     const print = answer.key ? ` The key is ${answer.key}.` : '';
     say(`Proposed.${print} An administrator must approve it:`, 'good', { href: new URL(held, location.href).pathname, text: 'the request' });

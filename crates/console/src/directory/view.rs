@@ -94,20 +94,36 @@ fn person_row(person: &Person, look: &Look<'_>) -> Markup {
     }
 }
 
-/// A key, with the way to revoke it for whoever may.
+/// A key, with the way to revoke it for whoever may. An administrator signs for somebody else's, and has a way beside it
+/// for what cannot wait for that.
 fn key_chip(person: &Person, label: &str, fingerprint: &str, id: &Blob, look: &Look<'_>) -> Markup {
-    let may = person.active && (look.viewer.admin || look.viewer.person == person.id);
+    let own = look.viewer.person == person.id;
+    let path = format!("/v1/people/{}/keys/{}", person.id, URL_SAFE_NO_PAD.encode(&id.0));
     html! {
         span.group title=(fingerprint) {
             (words::outside(label))
-            @if may {
-                form.inline data-method="DELETE" data-path={ "/v1/people/" (person.id) "/keys/" (URL_SAFE_NO_PAD.encode(&id.0)) }
-                    data-confirm={ "Revoke the key " (label) " of " (person.name) "? It signs no more, at once." } {
-                    button.quiet type="submit" aria-label={ "Revoke the key " (label) " of " (person.name) } { "×" }
-                }
+            @if person.active && own {
+                (revoke(&path, ("×", "Revoke the key"), (label, &person.name), "It signs no more, at once."))
+            } @else if person.active && look.viewer.admin {
+                (revoke(&path, ("×", "Revoke the key"), (label, &person.name), "You sign for that, and then it signs no more."))
+                (revoke(
+                    &format!("{path}?at_once=true"),
+                    ("!", "Revoke at once, unsigned, the key"),
+                    (label, &person.name),
+                    "It signs no more, at once. Nobody signs for that, and the record says so.",
+                ))
             }
         }
         " "
+    }
+}
+
+fn revoke(path: &str, (sign, what): (&str, &str), (label, name): (&str, &str), then: &str) -> Markup {
+    html! {
+        form.inline data-method="DELETE" data-path=(path) data-opens="request"
+            data-confirm={ (what) " " (label) " of " (name) "? " (then) } {
+            button.quiet type="submit" aria-label={ (what) " " (label) " of " (name) } { (sign) }
+        }
     }
 }
 

@@ -62,6 +62,12 @@ impl Proposal {
                 format!("Let the SSH key “{label}” ({print}) speak for {} at a terminal.", person(*id))
             }
             DirectoryEvent::KeyRevoked { person: id, .. } => format!("Revoke a key of {}.", person(*id)),
+            DirectoryEvent::AccountLinked { person: id, account } => {
+                format!("Let the account {account} stand for {}.", person(*id))
+            }
+            DirectoryEvent::AccountUnlinked { person: id, account } => {
+                format!("Let the account {account} stand for {} no more.", person(*id))
+            }
             DirectoryEvent::GroupJoined { group, person: id } => {
                 format!("Put {} into the group {group}.", person(*id))
             }

@@ -12,7 +12,7 @@ use gateway::card::{Exchange, Party};
 use maud::{Markup, html};
 
 use super::change::Line;
-use super::{Proposal, Stage, View, payload};
+use super::{Proposal, Stage, View, brought, payload};
 use crate::marks::{capital, copy_button, environment_badge, level, progress, risk_meter, verb_chip};
 use crate::words;
 
@@ -336,7 +336,8 @@ fn effect(view: &View) -> Markup {
                         @if let Some(credential) = &card.credential { ", with the credential " code { (credential) } ", which the agent never sees" }
                         "."
                     },
-                    Level::Cooperative => "The caller runs it itself and tells us what came of it. It could have gone round this gateway.",
+                    Level::Cooperative if card.point == Point::Rest => "The caller runs it itself and tells us what came of it. It could have gone round this gateway.",
+                    Level::Cooperative => "The gateway runs exactly these bytes, once. It holds no credential of its own here, so the caller could have gone round it.",
                 }
             }
         },
@@ -433,6 +434,7 @@ fn standing(view: &View) -> Markup {
                     }
                 }
                 @if view.stage.is_open() { p.why-you { (why_you(view)) } }
+                (brought::list(&view.brought, view.now))
             }
             (prior(view))
             p.digest {

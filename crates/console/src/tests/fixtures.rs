@@ -163,6 +163,7 @@ pub(super) fn pending() -> View {
         }],
         reviews: vec![approved_by("Grace Lindqvist", -120)],
         later: LaterView::default(),
+        brought: Vec::new(),
         solo: false,
         prior: Prior { ran: 3, denied: 1, denied_today: 0 },
         earlier: vec![

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use domain::directory::Directory;
 use domain::id::CredentialRef;
-use points::http::config::Route;
 use policy::{PolicySet, Severity};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +17,7 @@ use crate::cli::Ending;
 use crate::client::Client;
 use crate::config::Config;
 use crate::output::{Output, Tone, one_line, relative, waiting, when};
+use crate::postgres::Document;
 use crate::{keys, up};
 
 /// How long an upstream may take to take a connection.
@@ -199,15 +199,22 @@ async fn answers(config: &Config) -> bool {
 }
 
 async fn addresses(config: &Config, answered: bool, report: &mut Report) {
-    for (what, address) in [("listen", config.listen.console), ("listen", config.listen.http)] {
-        let name = if address == config.listen.console { "console" } else { "http" };
+    let places = [
+        ("listen.console", Some(config.listen.console)),
+        ("listen.http", Some(config.listen.http)),
+        ("postgres.listen", config.postgres.as_ref().map(|point| point.listen)),
+    ];
+    let what = "listen";
+    for (setting, address) in places {
+        let Some(address) = address else { continue };
+        let name = setting.trim_start_matches("listen.").trim_end_matches(".listen");
         match (TcpListener::bind(address).await, answered) {
             (Ok(_), _) => report.ok(what, format!("{name} {address} is free")),
             (Err(_), true) => report.ok(what, format!("{name} {address} is taken, and a gateway runs")),
             (Err(error), false) => {
                 report.fail(
                     what,
-                    format!("{name} {address} cannot be used: {error}; free it or set `listen.{name}`"),
+                    format!("{name} {address} cannot be used: {error}; free it or set `{setting}`"),
                 );
             }
         }
@@ -317,26 +324,25 @@ async fn routes(directory: &Directory, config: &Config, report: &mut Report) {
     let mut any = false;
     for (name, document) in directory.routes() {
         any = true;
-        let route = match Route::parse_json(&document.text) {
+        let route = match Document::parse_json(&document.text) {
             Ok(route) => route,
             Err(error) => {
                 report.fail("route", format!("`{name}` does not read: {error}; set it anew"));
                 continue;
             }
         };
-        wanted.extend(route.settings().credential.as_ref().map(|credential| credential.secret.clone()));
-        let upstream = route.upstream();
-        let place = format!("{}:{}", upstream.authority().host(), upstream.port());
+        wanted.extend(route.secret().cloned());
+        let (place, setting) = route.place();
         match tokio::time::timeout(UPSTREAM_PATIENCE, TcpStream::connect(&place)).await {
             Ok(Ok(_)) => report.ok("route", format!("`{name}` reaches {place}")),
             Ok(Err(error)) => report.warn(
                 "route",
-                format!("`{name}` does not reach {place}: {error}; start it, or correct `upstream`"),
+                format!("`{name}` does not reach {place}: {error}; start it, or correct `{setting}`"),
             ),
             Err(_) => report.warn(
                 "route",
                 format!(
-                    "`{name}` does not reach {place}: no answer; look at the network, or correct `upstream`"
+                    "`{name}` does not reach {place}: no answer; look at the network, or correct `{setting}`"
                 ),
             ),
         }

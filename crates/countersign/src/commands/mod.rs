@@ -6,6 +6,7 @@ pub(crate) mod login;
 pub(crate) mod request;
 pub(crate) mod inbox;
 pub(crate) mod show;
+pub(crate) mod deliveries;
 pub(crate) mod review;
 pub(crate) mod look_back;
 mod terminal;
@@ -28,6 +29,8 @@ pub(crate) mod doctor;
 
 pub(crate) mod verbs;
 pub(crate) mod openapi;
+pub(crate) mod slack;
+pub(crate) mod teams;
 pub(crate) mod completions;
 
 mod lookup;
@@ -105,6 +108,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Request(options) => request::run(&options, context).await,
         Command::Inbox(options) => inbox::run(&options, context).await,
         Command::Show(options) => show::run(&options, context).await,
+        Command::Deliveries(options) => deliveries::run(&options, context).await,
         Command::Approve(options) => review::run(review::Verdict::Approve, &options, context).await,
         Command::Deny(options) => review::run(review::Verdict::Deny, &options, context).await,
         Command::Ask(options) => review::run(review::Verdict::Ask, &options, context).await,
@@ -120,6 +124,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Witness(options) => witness::run(&options, context).await,
         Command::Verbs(options) => Ok(verbs::run(&options, context.output)),
         Command::Openapi => openapi::run(context.output),
+        Command::Slack(options) => slack::run(&options, context.output),
+        Command::Teams(options) => teams::run(&options, context),
         Command::Completions(options) => Ok(completions::run(&options, context.output)),
     }
 }

@@ -60,7 +60,7 @@ pub(crate) enum Key {
         #[arg(long, default_value = "SSH key")]
         label: String,
     },
-    /// Ask for a key to be revoked; in the console it is done at once
+    /// Ask for a key to be revoked; an administrator signs for it
     Revoke {
         /// Whose: their name, or their id
         who: String,

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Subcommand;
 use domain::id::TargetName;
-use points::http::config::Route as Parsed;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Context, lookup, propose};
 use crate::cli::Ending;
 use crate::output::Tone;
+use crate::postgres::Document;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Route {
@@ -68,10 +68,9 @@ pub(crate) async fn run(route: &Route, context: &Context) -> anyhow::Result<Endi
                 context.output.json(&answer);
             } else {
                 let document = answer.get("document").unwrap_or(&Value::Null);
-                let parsed =
-                    Parsed::parse_json(&document.to_string()).context("the gateway is of another version")?;
-                let table =
-                    toml::Table::try_from(parsed.settings()).context("the route does not write as TOML")?;
+                let table = Document::parse_json(&document.to_string())
+                    .context("the gateway is of another version")?
+                    .to_table()?;
                 context.output.line(toml::to_string(&without_empty(table))?.trim_end());
             }
             Ok(Ending::Fine)
@@ -92,7 +91,7 @@ pub(crate) async fn run(route: &Route, context: &Context) -> anyhow::Result<Endi
 fn read(file: &Path) -> anyhow::Result<(TargetName, Value)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let wrong = || format!("`{}` is no good route", file.display());
-    let route = Parsed::parse_toml(&text).with_context(wrong)?;
+    let route = Document::parse_toml(&text).with_context(wrong)?;
     let document = domain::canonical::read_value(route.to_document()?.as_bytes())?;
     Ok((route.name().clone(), document))
 }
@@ -130,7 +129,9 @@ fn list(context: &Context, answer: &Value) {
             let document = route.get("document").cloned().unwrap_or_else(|| json!({}));
             let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let hosts: Vec<&str> = lookup::list(&document, "hosts").filter_map(Value::as_str).collect();
+            let is_database = text("point") == domain::action::Point::Postgres.as_str();
             let answers = match (hosts.is_empty(), text("prefix")) {
+                _ if is_database => "clients of PostgreSQL".to_owned(),
                 (true, prefix) if prefix.is_empty() => "what no other route answers".to_owned(),
                 (true, prefix) => prefix,
                 (false, prefix) => format!("{}{prefix}", hosts.join(", ")),
@@ -142,7 +143,7 @@ fn list(context: &Context, answer: &Value) {
                 name.into(),
                 text("environment").into(),
                 answers.into(),
-                text("upstream").into(),
+                if is_database { text("server") } else { text("upstream") }.into(),
                 operations.to_string().into(),
                 secret.unwrap_or("none").into(),
             ]

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use domain::account::ExternalAccount;
 use domain::action::Action;
 use domain::approval::Approval;
 use domain::canonical;
@@ -19,6 +20,7 @@ use domain::outcome::{Ending, Outcome, Witnessed};
 use domain::principal::Principal;
 use domain::receipt::{Entry, Receipt};
 use domain::requirement::{Assurance, Requirement, Separation};
+use domain::review::{ChatProof, Proof};
 use domain::statement::Verdict;
 
 use crate::support::*;
@@ -108,12 +110,18 @@ pub(crate) fn changes() -> Vec<(&'static str, Change)> {
             DirectoryEvent::PolicyApplied { text: "permit(principal, action, resource);".to_owned() },
         ),
         ("ssh-key-enrolled", DirectoryEvent::SshKeyEnrolled { person: person(2), key: ssh_key() }),
+        ("account-linked", DirectoryEvent::AccountLinked { person: person(2), account: account() }),
+        ("account-unlinked", DirectoryEvent::AccountUnlinked { person: person(2), account: account() }),
     ];
     let by = Some(Principal::Person(person(3)));
     events
         .into_iter()
         .map(|(name, event)| (name, Change { event, by, approval: Some(action("prod").id()) }))
         .collect()
+}
+
+fn account() -> ExternalAccount {
+    ExternalAccount::new("slack", "T0001", "U42").unwrap()
 }
 
 pub(crate) fn sealed_request() -> Sealed {
@@ -197,6 +205,17 @@ fn events_of_each_kind() {
         row(&mut table, event.word(), &bytes);
     }
     insta::assert_snapshot!(table);
+}
+
+#[test]
+fn a_clicks_proof() {
+    let proof = Proof::Chat(ChatProof { account: account(), evidence: Blob(b"{}".to_vec()) });
+    let bytes = canonical::write(&proof).unwrap();
+    assert_eq!(
+        String::from_utf8(bytes).unwrap(),
+        r#"{"chat":{"account":{"provider":"slack","team":"T0001","user":"U42"},"evidence":"e30"}}"#
+    );
+    assert_eq!((proof.assurance(), proof.key_id().0), (Assurance::Chat, b"slack\nT0001\nU42".to_vec()));
 }
 
 #[test]

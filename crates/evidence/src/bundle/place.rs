@@ -24,7 +24,7 @@ pub(crate) async fn read(store: &dyn Store, text: &str, size: u64) -> Result<Pla
         value: domain::text::cut(text, 64).to_owned(),
         why: "an index, a date like `2027-01-15`, or a time like `2027-01-15T08:00:00Z` is expected",
     })?;
-    Ok(Place { index: moment::first_since(store, time, size).await?, moment: Some(time) })
+    Ok(Place { index: store::first_since(store, time, size).await?, moment: Some(time) })
 }
 
 /// A leaf's bytes; none where it was pruned.

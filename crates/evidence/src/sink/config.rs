@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use domain::id::{Origin, TargetName};
+pub use outbound::secret::{Secret, SecretRef};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::file::{FileConfig, FileSink};
 use super::s3::{S3Config, S3Sink};
@@ -76,69 +75,11 @@ impl To {
     }
 }
 
-/// Where a secret comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
-pub enum SecretRef {
-    /// An environment variable of the gateway.
-    Env(String),
-    /// A file, read at start.
-    File(PathBuf),
-}
-
-/// A secret in memory. It is not printed, and is wiped when dropped.
-#[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// The secret itself, for the one place that sends or signs with it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl SecretRef {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// In words: a variable that is not set, a file that cannot be read, nothing in it, control characters.
-    pub fn read(&self) -> Result<Secret, String> {
-        let text = match self {
-            Self::Env(name) => {
-                Zeroizing::new(std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?)
-            }
-            Self::File(path) => {
-                let mut text = Zeroizing::new(String::new());
-                std::fs::File::open(path)
-                    .and_then(|file| file.take(limits::SECRET_BYTES).read_to_string(&mut text))
-                    .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-                text
-            }
-        };
-        let trimmed = text.trim_end_matches(['\r', '\n']);
-        if trimmed.is_empty() || trimmed.chars().any(char::is_control) {
-            return Err("the secret is empty or holds control characters".to_owned());
-        }
-        Ok(Secret(Zeroizing::new(trimmed.to_owned())))
-    }
-}
-
 impl SinkConfig {
     /// Makes relative paths relative to the file's folder.
     pub fn rebase(&mut self, folder: &Path) {
         let rebase = |path: &mut PathBuf| *path = folder.join(&path);
-        let secret = |secret: &mut SecretRef| {
-            if let SecretRef::File(path) = secret {
-                *path = folder.join(&path);
-            }
-        };
+        let secret = |secret: &mut SecretRef| secret.rebase(folder);
         match &mut self.to {
             To::File(file) => rebase(&mut file.folder),
             To::Webhook(webhook) => {

@@ -5,17 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::time::Timestamp;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use outbound::webhook::SigningKey;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use serde::Deserialize;
-use sha2::Sha256;
-use zeroize::Zeroizing;
 
-use super::config::{SecretRef, words};
+use super::config::SecretRef;
 use super::{Appetite, Delivered, Failure, Parcel, Sink, http};
 use crate::export::{cloudevents, rfc3339};
 use crate::limits::{BATCH_BYTES, BATCH_EVENTS};
@@ -32,14 +28,11 @@ pub struct WebhookConfig {
     pub ca: Option<PathBuf>,
 }
 
-/// The shortest and longest secret, in bytes, as the specification has them.
-const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
-
 /// Sends webhooks.
 pub struct WebhookSink {
     client: Client,
     url: Url,
-    key: Zeroizing<Vec<u8>>,
+    key: SigningKey,
 }
 
 impl std::fmt::Debug for WebhookSink {
@@ -54,13 +47,7 @@ impl WebhookSink {
     /// # Errors
     /// In words: an address without TLS, a secret that is none.
     pub fn new(config: &WebhookConfig) -> Result<Self, String> {
-        let secret = config.secret.read()?;
-        let text = secret.expose();
-        let key = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map(Zeroizing::new);
-        let key = key
-            .ok()
-            .filter(|key| SECRET_LENGTH.contains(&key.len()))
-            .ok_or_else(|| "the secret is expected to be `whsec_` and 24 to 64 bytes in base64".to_owned())?;
+        let key = SigningKey::read(&config.secret.read()?)?;
         Ok(Self { client: http::client(config.ca.as_deref())?, url: http::address(&config.url)?, key })
     }
 
@@ -69,7 +56,7 @@ impl WebhookSink {
         let body = body(parcel)?;
         // The receiver holds it against its own clock: the time of this try, not of the event.
         let timestamp = (now.micros() / 1_000_000).to_string();
-        let signature = sign(&self.key, &event.id, &timestamp, &body)?;
+        let signature = self.key.sign(&event.id, &timestamp, &body).map_err(Failure::new)?;
         let response = self
             .client
             .post(self.url.clone())
@@ -93,15 +80,6 @@ fn body(parcel: &Parcel) -> Result<String, Failure> {
     Ok(format!("{{\"type\":{kind},\"timestamp\":{time},\"data\":{}}}", parcel.text))
 }
 
-/// The signature header's value, version `v1`.
-fn sign(key: &[u8], id: &str, timestamp: &str, body: &str) -> Result<String, Failure> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|error| Failure::new(words(error)))?;
-    for part in [id, ".", timestamp, ".", body] {
-        mac.update(part.as_bytes());
-    }
-    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
-}
-
 #[async_trait]
 impl Sink for WebhookSink {
     fn appetite(&self) -> Appetite {
@@ -116,19 +94,5 @@ impl Sink for WebhookSink {
             }
         }
         Delivered::all(batch)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The example of the specification's reference libraries.
-    #[test]
-    fn the_signature_is_the_specifications() {
-        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signed =
-            sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", "{\"test\": 2432232314}").unwrap();
-        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }

@@ -11,6 +11,7 @@ use gateway::GatewayError;
 use gateway::store::{Leaves, Pruning};
 use serde_json::Value;
 
+use crate::between::Answers;
 use crate::house::{Call, House, PATIENCE, PERMIT, eventually};
 
 /// The segments that the log has leaves of, by file.
@@ -187,6 +188,60 @@ async fn a_segment_whose_leaf_was_not_recorded_before_a_kill_gets_it_after() {
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     house.restart().await;
     assert_eq!(check(&house).await, 1);
+}
+
+/// Killed after its leaf was committed and before its file had its name: it has that one leaf, by which it is found.
+#[tokio::test]
+async fn a_segment_that_had_its_leaf_before_a_kill_gets_no_second() {
+    let mut house = House::usual(PERMIT).await;
+    house.permitted(&Call::get("orders")).await;
+    house.between.answers(Answers::Never);
+    house.later(61);
+    eventually("the leaf stands", async || sealed(&house).await.len() == 1).await;
+    let open = open_segment(&house);
+    house.restart().await;
+    assert_eq!(check(&house).await, 1);
+    let (leaves, date) = (house.leaves().await, open.with_extension("jsonl").metadata().unwrap());
+    let leaf = leaves.iter().find(|leaf| leaf.kind == Kind::Activity).unwrap();
+    let date = date.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(date.as_micros(), u128::from(leaf.time.micros()), "it goes when its leaf's values do");
+}
+
+/// The same where the machine's clock was set back between the last line and the leaf.
+#[tokio::test]
+async fn a_leaf_that_is_dated_before_its_segment_is_found() {
+    let mut house = House::usual(PERMIT).await;
+    house.permitted(&Call::get("orders")).await;
+    house.kill().await;
+    let open = open_segment(&house);
+    let ahead = std::fs::read_to_string(&open).unwrap().replace("\"time\":18", "\"time\":19");
+    std::fs::write(&open, ahead).unwrap();
+    for _ in 0..2 {
+        house.reopen().unwrap();
+        house.start().await;
+        assert_eq!(check(&house).await, 1);
+        house.kill().await;
+        std::fs::rename(open.with_extension("jsonl"), &open).unwrap();
+    }
+}
+
+/// The commit stood, and its answer did not come: it is looked for before it is written again.
+#[tokio::test]
+async fn a_segment_whose_leafs_answer_was_lost_gets_no_second() {
+    let mut house = House::usual(PERMIT).await;
+    house.permitted(&Call::get("orders")).await;
+    house.between.answers(Answers::AreLost);
+    house.later(61);
+    eventually("the leaf stands", async || sealed(&house).await.len() == 1).await;
+    house.between.answers(Answers::Arrive);
+    eventually("it was found", async || house.activity_folder().read_dir().unwrap().all(is_closed)).await;
+    assert_eq!(check(&house).await, 1);
+    house.restart().await;
+    assert_eq!(check(&house).await, 1);
+}
+
+fn is_closed(file: std::io::Result<std::fs::DirEntry>) -> bool {
+    file.unwrap().path().extension().is_some_and(|extension| extension == "jsonl")
 }
 
 /// Whoever follows the trail live is not kept waiting for a minute.

@@ -14,16 +14,29 @@ use domain::commitment::Disclosure;
 use domain::directory::{Change, Directory};
 use domain::entry::Draft;
 use domain::event::Event;
-use domain::id::{ActionId, Origin};
+use domain::id::{ActionId, Origin, TargetName};
 use domain::principal::Principal;
 use domain::time::{Span, Timestamp};
 use gateway::store::{
-    Advance, Approvals, Cursor, Directories, Effect, EntryView, Filter, Head, Ledger, Opened, Page, Position,
-    Prior, Pruned, Pruning, Recorded, Request, Rotation, Store, StoreError, Summary, Vault, Wake,
+    Advance, Approvals, Cursor, Deliveries, Directories, Effect, EntryView, Filter, Head, Ledger, Opened,
+    Page, Parcel, ParcelCursor, ParcelFilter, Position, Prior, Pruned, Pruning, Recorded, Request, Rotation,
+    Store, StoreError, Summary, Vault, Wake,
 };
 use tokio::sync::broadcast;
 
 type Deed = Box<dyn FnOnce(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What whoever records an entry hears once it stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// That it does.
+    #[default]
+    Arrive,
+    /// Nothing any more: the process is killed meanwhile.
+    Never,
+    /// That something failed.
+    AreLost,
+}
 
 /// The store as the gateway has it.
 pub(crate) struct Between {
@@ -31,6 +44,7 @@ pub(crate) struct Between {
     failing: AtomicBool,
     /// Whoever records an entry waits while it is closed.
     gate: tokio::sync::watch::Sender<bool>,
+    answers: Mutex<Answers>,
     looks: AtomicUsize,
     at_look: Mutex<Option<(usize, Deed)>>,
     wakes: Mutex<Option<broadcast::Sender<Wake>>>,
@@ -42,6 +56,7 @@ impl Between {
             inner,
             failing: AtomicBool::new(false),
             gate: tokio::sync::watch::Sender::new(true),
+            answers: Mutex::default(),
             looks: AtomicUsize::new(0),
             at_look: Mutex::default(),
             wakes: Mutex::default(),
@@ -56,6 +71,11 @@ impl Between {
     /// From now on an entry that is to be recorded waits (or no longer).
     pub(crate) fn stall(&self, stalled: bool) {
         self.gate.send_replace(!stalled);
+    }
+
+    /// What is recorded from now on stands, and this is what whoever recorded it hears.
+    pub(crate) fn answers(&self, answers: Answers) {
+        *self.answers.lock().unwrap() = answers;
     }
 
     /// When the gateway reads an approval for the `n`th time from now, this happens first.
@@ -192,7 +212,17 @@ impl Ledger for Between {
     async fn record(&self, draft: Draft) -> Result<Recorded<()>, StoreError> {
         self.writable()?;
         let _ = self.gate.subscribe().wait_for(|open| *open).await;
-        self.inner.record(draft).await
+        let recorded = self.inner.record(draft).await?;
+        let answers = *self.answers.lock().unwrap();
+        match answers {
+            Answers::Arrive => Ok(recorded),
+            Answers::Never => std::future::pending().await,
+            Answers::AreLost => Err(StoreError::Failed("the connection was cut".to_owned())),
+        }
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.inner.settle().await
     }
 
     async fn entry(&self, index: u64) -> Result<EntryView, StoreError> {
@@ -271,6 +301,43 @@ impl Vault for Between {
     async fn forget(&self, prefix: &str) -> Result<u64, StoreError> {
         self.writable()?;
         self.inner.forget(prefix).await
+    }
+}
+
+#[async_trait]
+impl Deliveries for Between {
+    async fn plan(&self, parcels: Vec<Parcel>) -> Result<u64, StoreError> {
+        self.writable()?;
+        self.inner.plan(parcels).await
+    }
+
+    async fn stir(&self, approval: ActionId) -> Result<u64, StoreError> {
+        self.writable()?;
+        self.inner.stir(approval).await
+    }
+
+    async fn lease(
+        &self,
+        channel: &TargetName,
+        limit: usize,
+        lease: Span,
+    ) -> Result<Vec<Parcel>, StoreError> {
+        self.writable()?;
+        self.inner.lease(channel, limit, lease).await
+    }
+
+    async fn put_back(&self, parcel: Parcel) -> Result<(), StoreError> {
+        self.writable()?;
+        self.inner.put_back(parcel).await
+    }
+
+    async fn parcels(
+        &self,
+        filter: &ParcelFilter,
+        after: Option<ParcelCursor>,
+        limit: usize,
+    ) -> Result<(Vec<Parcel>, Option<ParcelCursor>), StoreError> {
+        self.inner.parcels(filter, after, limit).await
     }
 }
 

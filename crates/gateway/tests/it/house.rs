@@ -21,7 +21,7 @@ use domain::statement::{Statement, Verdict};
 use domain::time::{Span, Timestamp};
 use gateway::admit::Caller;
 use gateway::change::ConfigRunner;
-use gateway::decide::{Ask, Decided, Denied, RecordPermit};
+use gateway::decide::{Ask, Decided, Denied, Part, RecordPermit};
 use gateway::hold::{Heard, Held};
 use gateway::people::Human;
 use gateway::ports::{Entropy, SystemEntropy};
@@ -39,7 +39,7 @@ use crate::passkey::{Enrolled as _, SoftPasskey};
 use crate::runner::CountingRunner;
 use crate::ssh::SecurityKey;
 
-const ORIGIN: &str = "countersign.example/log";
+pub(crate) const ORIGIN: &str = "countersign.example/log";
 pub(crate) const PUBLIC_URL: &str = "http://localhost:7676";
 const SEALING_KEY: [u8; 32] = [5; 32];
 /// 2027-01-15T08:00:00Z.
@@ -388,6 +388,17 @@ impl House {
         call: &Call,
         read: impl FnOnce() + Send,
     ) -> Result<Decided, GatewayError> {
+        self.decide_shown(caller, call, read, None).await
+    }
+
+    /// The same, with fields that are made where people are asked.
+    pub(crate) async fn decide_shown(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        read: impl FnOnce() + Send,
+        shown: Option<gateway::decide::Shown<'_>>,
+    ) -> Result<Decided, GatewayError> {
         let retry = call.retry_parts.clone().unwrap_or_default();
         let retry = move || retry.clone();
         let ask = Ask {
@@ -396,6 +407,7 @@ impl House {
             level: Level::Enforced,
             verb: call.verb.parse().unwrap(),
             resource: Cow::Borrowed(&call.resource),
+            parts: &call.parts,
             target: &call.target,
             credential: None,
             session: call.session.clone(),
@@ -410,12 +422,13 @@ impl House {
             retry_window: Span::from_seconds(600),
             run_when_gone: call.run_when_gone,
             record: call.record,
+            same: call.same,
         };
         let payload = || {
             read();
             call.payload.clone()
         };
-        Box::pin(self.gateway.decide(ask, payload)).await
+        Box::pin(self.gateway.decide_shown(ask, payload, shown)).await
     }
 
     /// Asks as `bot`, and is held.
@@ -623,6 +636,8 @@ pub(crate) struct Call {
     pub(crate) holdable: bool,
     pub(crate) run_when_gone: RunWhenGone,
     pub(crate) record: RecordPermit,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) same: Option<Digest>,
 }
 
 impl Call {
@@ -660,6 +675,8 @@ impl Call {
             holdable: true,
             run_when_gone: RunWhenGone::No,
             record: RecordPermit::Segment,
+            parts: Vec::new(),
+            same: None,
         }
     }
 
@@ -699,7 +716,7 @@ pub(crate) fn log_key() -> audit::VerifierKey {
     signer().verifier().clone()
 }
 
-fn signer() -> Ed25519Signer {
+pub(crate) fn signer() -> Ed25519Signer {
     Ed25519Signer::new(ORIGIN.parse().unwrap(), &[3; 32])
 }
 
@@ -719,7 +736,7 @@ fn open_store(dir: &TempDir, clock: &Arc<ManualClock>) -> Result<Arc<dyn Store>,
     Ok(Arc::new(store))
 }
 
-fn open_gateway(
+pub(crate) fn open_gateway(
     dir: &TempDir,
     between: &Arc<Between>,
     entropy: &Arc<Source>,

@@ -6,7 +6,7 @@ use domain::id::{ActionId, PersonId};
 use domain::key::{NotCountersigned, countersigners};
 use domain::requirement::Separation;
 use gateway::GatewayError;
-use gateway::change::Proposed;
+use gateway::change::{Proposed, Revoking};
 use gateway::people::{Enrolment, HeldKey};
 
 use crate::house::{Call, House, PERMIT, PUBLIC_URL, forbidden, held_by};
@@ -183,47 +183,128 @@ async fn a_key_is_revoked_at_once_by_its_owner_or_an_administrator() {
     let mut house = House::usual(PERMIT).await;
     house.arrives("gil", &["admins"]).await;
     house.enrol("gil").await;
-    let id = |name: &str| house.passkey(name).enrolled().credential_id;
     let (bob, ada) = (house.human("bob").await, house.human("ada").await);
+    let revoke = async |by, name: &str, how| {
+        let key = house.passkey(name).enrolled().credential_id;
+        house.gateway.revoke_key(by, house.person(name), key, how).await
+    };
     // Nobody else's, for somebody who administers nothing.
-    forbidden(house.gateway.revoke_key(&bob, house.person("cyd"), id("cyd")).await);
-    let own = house.gateway.revoke_key(&bob, house.person("bob"), id("bob")).await.unwrap();
+    forbidden(revoke(&bob, "cyd", Revoking::AtOnce).await);
+    forbidden(revoke(&bob, "cyd", Revoking::Signed).await);
+    // One's own key may be the one that is lost: nobody is asked to sign with it.
+    let own = revoke(&bob, "bob", Revoking::Signed).await.unwrap();
     assert!(matches!(own, Proposed::Applied { .. }));
     assert!(!signs_in(&house, &house.passkey("bob")).await);
     assert!(!house.gateway.is_signed_in(&bob).await.unwrap(), "the session ends with its key");
     let change = last_change(&house, house.person("bob")).await;
     assert_eq!((change.by, change.approval), (Some(house.principal("bob")), None));
 
-    let another = house.gateway.revoke_key(&ada, house.person("cyd"), id("cyd")).await.unwrap();
+    let another = revoke(&ada, "cyd", Revoking::AtOnce).await.unwrap();
     assert!(matches!(another, Proposed::Applied { .. }));
     assert!(!signs_in(&house, &house.passkey("cyd")).await);
-    assert_eq!(last_change(&house, house.person("cyd")).await.by, Some(house.principal("ada")));
+    let change = last_change(&house, house.person("cyd")).await;
+    assert_eq!((change.by, change.approval), (Some(house.principal("ada")), None));
     // Nobody's key is nobody's.
-    let wrong = house.gateway.revoke_key(&ada, house.person("eve"), id("fay")).await;
+    let fays = house.passkey("fay").enrolled().credential_id;
+    let wrong = house.gateway.revoke_key(&ada, house.person("eve"), fays, Revoking::AtOnce).await;
     assert!(matches!(wrong, Err(GatewayError::Malformed(_))));
     // One of three administrators loses the key at once; two are left.
-    let third = house.gateway.revoke_key(&ada, house.person("gil"), id("gil")).await.unwrap();
+    let third = revoke(&ada, "gil", Revoking::AtOnce).await.unwrap();
     assert!(matches!(third, Proposed::Applied { .. }));
+}
+
+/// **Authority**: an administrator who takes a key away signs for exactly that, alone, and the entry names it.
+#[tokio::test]
+async fn an_administrator_signs_for_a_revocation_alone() {
+    let alone: &[(&str, &[&str])] = &[("ada", &["admins"]), ("bob", &["dba"])];
+    for people in [crate::house::USUAL_PEOPLE, alone] {
+        let house = House::open(PERMIT, people, &[]).await;
+        let bobs = house.passkey("bob").enrolled().credential_id;
+        let ada = house.human("ada").await;
+        let revoked =
+            house.gateway.revoke_key(&ada, house.person("bob"), bobs.clone(), Revoking::Signed).await;
+        let Ok(Proposed::Held(held)) = revoked else { panic!("{revoked:?}") };
+        assert!(signs_in(&house, &house.passkey("bob")).await, "nobody has signed");
+        assert_eq!(house.separation(held.id).await, Some(Separation::None));
+        house.approve("ada", held.id).await.unwrap();
+        house.until(held.id, "finished").await;
+        assert!(!signs_in(&house, &house.passkey("bob")).await);
+        let change = last_change(&house, house.person("bob")).await;
+        let event = DirectoryEvent::KeyRevoked { person: house.person("bob"), credential_id: bobs };
+        assert_eq!((&change.event, change.approval), (&event, Some(held.id)));
+        let summary = house.summary(held.id).await;
+        let payload = house.store().payload(held.id).await.unwrap();
+        let signed = countersigners(&change, &summary.approval, &summary.action, &payload);
+        assert_eq!(signed, Ok(vec![house.person("ada")]));
+    }
+}
+
+/// **Authority**: signing alone takes a key away, and lets none in.
+#[tokio::test]
+async fn nobody_signs_alone_for_a_key_that_is_let_in() {
+    let house = House::usual(PERMIT).await;
+    let bobs = house.passkey("bob").enrolled().credential_id;
+    let ada = house.human("ada").await;
+    let revoked = house.gateway.revoke_key(&ada, house.person("bob"), bobs, Revoking::Signed).await.unwrap();
+    let Proposed::Held(revocation) = revoked else { panic!("at once") };
+    let enrolment = further(&house, "ada", &SoftPasskey::new(60)).await.held.id;
+    let mut said = Vec::new();
+    for id in [revocation.id, enrolment] {
+        let labels = house.summary(id).await.action.parts().resource.labels.clone();
+        said.push((labels.contains_key("change"), house.separation(id).await));
+    }
+    assert_eq!(said, [(true, Some(Separation::None)), (false, Some(Separation::Full))]);
+    assert!(forbidden(house.approve("ada", enrolment).await).contains("chain"));
 }
 
 /// **Authority**: nobody gets rid of the second administrator alone.
 #[tokio::test]
 async fn whoever_would_be_left_the_only_administrator_proposes_it() {
-    let house = House::usual(PERMIT).await;
+    for how in [Revoking::Signed, Revoking::AtOnce] {
+        let house = House::usual(PERMIT).await;
+        let ada = house.human("ada").await;
+        let dans = house.passkey("dan").enrolled().credential_id;
+        let proposed = house.gateway.revoke_key(&ada, house.person("dan"), dans, how).await.unwrap();
+        let Proposed::Held(held) = proposed else { panic!("at once") };
+        assert!(signs_in(&house, &house.passkey("dan")).await);
+        assert_eq!(house.separation(held.id).await, Some(Separation::Full));
+        assert!(forbidden(house.approve("ada", held.id).await).contains("chain"));
+        house.approve("dan", held.id).await.unwrap();
+        house.until(held.id, "finished").await;
+        assert!(!signs_in(&house, &house.passkey("dan")).await);
+        assert_eq!(last_change(&house, house.person("dan")).await.approval, Some(held.id));
+        // And the last one stays.
+        let (ada, adas) = (house.human("ada").await, house.passkey("ada").enrolled().credential_id);
+        let last = house.gateway.revoke_key(&ada, house.person("ada"), adas, how).await;
+        assert!(matches!(last, Err(GatewayError::Malformed(_))));
+    }
+}
+
+/// **Authority**: two requests side by side, each of which left an administrator: the second waits for the one it
+/// would take away.
+#[tokio::test]
+async fn nobody_gets_rid_of_the_others_one_by_one() {
+    let mut house = House::usual(PERMIT).await;
+    house.arrives("gil", &["admins"]).await;
+    house.enrol("gil").await;
     let ada = house.human("ada").await;
-    let dans = house.passkey("dan").enrolled().credential_id;
-    let proposed = house.gateway.revoke_key(&ada, house.person("dan"), dans).await.unwrap();
-    let Proposed::Held(held) = proposed else { panic!("at once") };
+    let mut held = Vec::new();
+    for name in ["gil", "dan"] {
+        let key = house.passkey(name).enrolled().credential_id;
+        let revoked =
+            house.gateway.revoke_key(&ada, house.person(name), key, Revoking::Signed).await.unwrap();
+        let Proposed::Held(one) = revoked else { panic!("at once") };
+        assert_eq!(house.separation(one.id).await, Some(Separation::None));
+        held.push(one.id);
+    }
+    house.approve("ada", held[0]).await.unwrap();
+    house.until(held[0], "finished").await;
+    crate::house::eventually("it asks for two people", async || {
+        house.separation(held[1]).await == Some(Separation::Full)
+    })
+    .await;
+    assert!(forbidden(house.approve("ada", held[1]).await).contains("chain"));
     assert!(signs_in(&house, &house.passkey("dan")).await);
-    assert!(forbidden(house.approve("ada", held.id).await).contains("chain"));
-    house.approve("dan", held.id).await.unwrap();
-    house.until(held.id, "finished").await;
-    assert!(!signs_in(&house, &house.passkey("dan")).await);
-    assert_eq!(last_change(&house, house.person("dan")).await.approval, Some(held.id));
-    // And the last one stays.
-    let adas = house.passkey("ada").enrolled().credential_id;
-    let last = house.gateway.revoke_key(&house.human("ada").await, house.person("ada"), adas).await;
-    assert!(matches!(last, Err(GatewayError::Malformed(_))));
 }
 
 #[tokio::test]
@@ -231,13 +312,15 @@ async fn a_command_line_only_asks_for_a_revocation_and_a_stale_session_not_even_
     let house = House::usual(PERMIT).await;
     let bobs = house.passkey("bob").enrolled().credential_id;
     let at_cli = house.at_cli("bob").await;
-    let proposed = house.gateway.revoke_key(&at_cli, house.person("bob"), bobs.clone()).await.unwrap();
-    assert!(matches!(proposed, Proposed::Held(_)));
+    let revoke = async |human| {
+        let (bob, key) = (house.person("bob"), bobs.clone());
+        house.gateway.revoke_key(human, bob, key, Revoking::AtOnce).await
+    };
+    assert!(matches!(revoke(&at_cli).await.unwrap(), Proposed::Held(_)));
     assert!(signs_in(&house, &house.passkey("bob")).await);
     let console = house.human("bob").await;
     house.later(5 * 60);
-    let stale = house.gateway.revoke_key(&console, house.person("bob"), bobs).await;
-    assert!(matches!(stale, Err(GatewayError::StepUp)));
+    assert!(matches!(revoke(&console).await, Err(GatewayError::StepUp)));
 }
 
 #[tokio::test]

@@ -25,10 +25,14 @@ mod config;
 mod people;
 mod keys;
 mod terminal;
+mod clicks;
 mod standing;
 
 mod remembered;
+mod parts;
+mod shown;
 mod activity;
+mod shared;
 mod restart;
 mod failures;
 mod clocks;
@@ -40,3 +44,5 @@ mod passkey;
 mod ssh;
 mod runner;
 mod between;
+#[path = "../../../store/src/postgres/tests/server.rs"]
+mod server;

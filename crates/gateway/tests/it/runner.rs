@@ -1,7 +1,7 @@
 //! A runner that counts, and holds what it is given against what it was promised.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use domain::action::{Action, Point};
@@ -30,6 +30,8 @@ pub(crate) struct CountingRunner {
     when_run: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Runs pass while it has permits.
     gate: Semaphore,
+    /// Somebody waits for whom it can run.
+    awaited: AtomicBool,
 }
 
 impl CountingRunner {
@@ -42,7 +44,18 @@ impl CountingRunner {
             answer: Mutex::new(Answer::Bytes(b"done".to_vec())),
             when_run: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            awaited: AtomicBool::new(true),
         }
+    }
+
+    /// Nobody is there for whom it could run.
+    pub(crate) fn leave_alone(&self) {
+        self.awaited.store(false, Ordering::SeqCst);
+    }
+
+    /// Somebody is again.
+    pub(crate) fn come_back(&self) {
+        self.awaited.store(true, Ordering::SeqCst);
     }
 
     /// How often anything was run.
@@ -83,6 +96,10 @@ impl Runner for CountingRunner {
 
     fn stands(&self, _: &Action) -> Result<(), String> {
         self.stands.lock().unwrap().clone()
+    }
+
+    fn is_awaited(&self, _: ActionId) -> bool {
+        self.awaited.load(Ordering::SeqCst)
     }
 
     async fn run(&self, redemption: Recorded<Redemption>, action: &Action, payload: &Fields) -> Ran {

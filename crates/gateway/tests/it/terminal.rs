@@ -4,6 +4,7 @@ use domain::id::ActionId;
 use domain::review::Proof;
 use domain::statement::Verdict;
 use gateway::GatewayError;
+use gateway::change::Revoking;
 use gateway::people::Human;
 use gateway::review::Prepared;
 use gateway::store::Summary;
@@ -143,7 +144,7 @@ async fn a_revoked_key_approves_nothing_before_or_after_it_signed() {
     let signed_before = prepared(&house, &bob, id).await;
     let key = house.ssh_key("bob").enrolled().id();
     let console = house.human("bob").await;
-    house.gateway.revoke_key(&console, house.person("bob"), key).await.unwrap();
+    house.gateway.revoke_key(&console, house.person("bob"), key, Revoking::AtOnce).await.unwrap();
     assert_eq!(refusal(submit(&house, &bob, id, &signed_before, &house.ssh_key("bob")).await), "not-active");
     forbidden(house.prepare(&bob, id, Verdict::Approve, None).await);
     house.never_runs(id).await;

@@ -82,6 +82,7 @@ fn class_of(told: Telling, value: &[u8], style: Style, name: &[u8]) -> Option<(C
                 style == Style::Quoted && only_digits && (4..=12).contains(&digits) && !name.is_empty();
             (is_pin || looks_random(value)).then_some((Class::Secret, "named-token"))
         }
+        Telling::Faint => is_drawn(value).then_some((Class::Secret, "named-key")),
         Telling::Code(class) => (only_digits && (3..=8).contains(&digits)).then_some((class, "code")),
         Telling::Number(class) => {
             let rest = value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.'));
@@ -201,6 +202,51 @@ pub(crate) fn looks_random(value: &[u8]) -> bool {
     }
     let distinct = value.iter().fold(0u128, |seen, byte| seen | 1 << (byte & 127)).count_ones();
     (digit && (upper || lower) && distinct >= 5) || (value.len() >= 16 && upper && lower && distinct >= 10)
+}
+
+/// Whether it can hardly be anything but drawn at random: long, of both cases and digits that change as often as chance has
+/// it, in one piece, and no character much more often than others. Digests and ids of one case are left alone: most keys
+/// of that name are no secrets.
+fn is_drawn(value: &[u8]) -> bool {
+    /// The shortest, in bytes: below it words with digits come as close.
+    const LEAST_BYTES: usize = 20;
+    /// In bits a character, of the characters as often as they stand there: random ones of twenty letters reach 3.9 in
+    /// nearly every case.
+    const LEAST_ENTROPY: f64 = 3.6;
+    /// How many of ten neighbours differ in kind, at least: among random ones six do, in names, paths and prose two.
+    const LEAST_CHANGES_OF_TEN: usize = 4;
+    let value = part(value, 0..value.len().min(RANDOM_LOOK_BYTES));
+    let is_piece = value
+        .iter()
+        .all(|byte| alnum(*byte) || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=' | b'.' | b'~' | b':'));
+    let kind = |byte: &u8| match byte {
+        b'0'..=b'9' => 1_u8,
+        b'a'..=b'z' => 2,
+        b'A'..=b'Z' => 4,
+        _ => 0,
+    };
+    let kinds = value.iter().fold(0, |kinds, byte| kinds | kind(byte));
+    let differ = |one: u8, next: u8| one != next && one != 0 && next != 0;
+    let changes = value.array_windows().filter(|[one, next]| differ(kind(one), kind(next))).count();
+    value.len() >= LEAST_BYTES
+        && is_piece
+        && kinds == 7
+        && changes * 10 >= value.len() * LEAST_CHANGES_OF_TEN
+        && looks_random(value)
+        && entropy(value) >= LEAST_ENTROPY
+}
+
+/// Shannon's, in bits a character.
+fn entropy(value: &[u8]) -> f64 {
+    let mut counts = [0_u16; 256];
+    for byte in value {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
+    }
+    let all = f64::from(u16::try_from(value.len()).unwrap_or(u16::MAX));
+    let share = |count: &u16| f64::from(*count) / all;
+    -counts.iter().filter(|count| **count > 0).map(share).map(|share| share * share.log2()).sum::<f64>()
 }
 
 /// What follows `Bearer`.

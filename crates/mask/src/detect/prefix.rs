@@ -25,8 +25,10 @@ enum Form {
     Atlas,
     /// `Q~`, with three to five characters before it.
     Entra,
-    /// `:AA`, with a bot's number before it.
+    /// `:A`, with a bot's number before it.
     Telegram,
+    /// `T3BlbkFJ`, which is `OpenAI` in base64, with `sk-` and a random part before it, and one behind it.
+    OpenAi,
     /// The rest of a URL's path.
     Path,
 }
@@ -170,7 +172,52 @@ const FORMS: &[(&str, Form, Class, &str)] = &[
     ("PMAK-", Run(Url, 59, 59), Class::ApiKey, "postman"),
     ("EAACEdEose0cBA", Run(Alnum, 20, 300), Class::ApiKey, "facebook"),
     ("cntsgn_", Run(Url, 20, 300), Class::Token, "countersign"),
-    (":AA", Form::Telegram, Class::ApiKey, "telegram"),
+    ("p8e-", Run(Alnum, 32, 32), Class::ApiKey, "adobe"),
+    ("AKCp", Run(Alnum, 60, 80), Class::ApiKey, "artifactory"),
+    ("cmVmd", Run(Alnum, 59, 59), Class::ApiKey, "artifactory"),
+    ("ABSK", Run(Base64, 100, 280), Class::ApiKey, "aws-bedrock"),
+    ("bedrock-api-key-", Run(Base64, 20, 400), Class::ApiKey, "aws-bedrock"),
+    ("4b1d", Run(Alnum, 38, 38), Class::ApiKey, "clickhouse"),
+    ("CLOJARS_", Run(Alnum, 60, 60), Class::ApiKey, "clojars"),
+    ("duffel_live_", Run(Url, 40, 48), Class::ApiKey, "duffel"),
+    ("duffel_test_", Run(Url, 40, 48), Class::ApiKey, "duffel"),
+    ("EZAK", Run(Alnum, 54, 54), Class::ApiKey, "easypost"),
+    ("EZTK", Run(Alnum, 54, 54), Class::ApiKey, "easypost"),
+    ("EAAC", Run(Alnum, 100, 300), Class::ApiKey, "facebook"),
+    ("EAAM", Run(Alnum, 100, 300), Class::ApiKey, "facebook"),
+    ("FLWSECK_TEST-", Run(Url, 12, 40), Class::ApiKey, "flutterwave"),
+    ("FLWSECK-", Run(Url, 12, 40), Class::ApiKey, "flutterwave"),
+    ("fo1_", Run(Url, 43, 43), Class::ApiKey, "fly"),
+    ("fm1a_", Run(Base64, 100, 400), Class::ApiKey, "fly"),
+    ("fm1r_", Run(Base64, 100, 400), Class::ApiKey, "fly"),
+    ("fio-u-", Run(Url, 64, 64), Class::ApiKey, "frame-io"),
+    ("glffct-", Run(Dotted, 20, 300), Class::ApiKey, "gitlab"),
+    ("glft-", Run(Dotted, 20, 300), Class::ApiKey, "gitlab"),
+    ("glimt-", Run(Dotted, 20, 300), Class::ApiKey, "gitlab"),
+    ("GR1348941", Run(Url, 20, 60), Class::ApiKey, "gitlab"),
+    ("api_org_", Run(Alnum, 30, 64), Class::ApiKey, "hugging-face"),
+    ("ico-", Run(Alnum, 32, 32), Class::ApiKey, "intra42"),
+    ("sha256~", Run(Url, 43, 43), Class::ApiKey, "openshift"),
+    ("API-", Run(Upper, 26, 26), Class::ApiKey, "octopus"),
+    ("pscale_oauth_", Run(Dotted, 32, 64), Class::ApiKey, "planetscale"),
+    ("pnu_", Run(Alnum, 36, 36), Class::ApiKey, "prefect"),
+    ("pul-", Run(Hex, 40, 40), Class::ApiKey, "pulumi"),
+    ("rdme_", Run(Alnum, 70, 70), Class::ApiKey, "readme"),
+    ("tk-us-", Run(Url, 48, 48), Class::ApiKey, "scalingo"),
+    ("xkeysib-", Run(Url, 64, 100), Class::ApiKey, "brevo"),
+    ("sm_aat_", Run(Alnum, 16, 16), Class::ApiKey, "settlemint"),
+    ("sm_pat_", Run(Alnum, 16, 16), Class::ApiKey, "settlemint"),
+    ("sm_sat_", Run(Alnum, 16, 16), Class::ApiKey, "settlemint"),
+    ("shippo_live_", Run(Hex, 40, 40), Class::ApiKey, "shippo"),
+    ("shippo_test_", Run(Hex, 40, 40), Class::ApiKey, "shippo"),
+    ("xoxo-", Run(Url, 20, 300), Class::ApiKey, "slack"),
+    ("hooks.slack.com/triggers/", Form::Path, Class::ApiKey, "slack-webhook"),
+    ("sgp_", Run(Url, 40, 64), Class::ApiKey, "sourcegraph"),
+    ("EAAA", Run(Url, 22, 60), Class::ApiKey, "square"),
+    ("sk_prod_", Run(Alnum, 16, 255), Class::ApiKey, "stripe"),
+    ("rk_prod_", Run(Alnum, 16, 255), Class::ApiKey, "stripe"),
+    ("T3BlbkFJ", Form::OpenAi, Class::ApiKey, "openai"),
+    (":A", Form::Telegram, Class::ApiKey, "telegram"),
 ];
 
 static AUTOMATON: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
@@ -220,9 +267,15 @@ pub(crate) fn find(text: &[u8], mut found: impl FnMut(Finding)) {
                 (hit.start() - start >= 4 && end - hit.end() >= 31).then_some(start..end)
             }
             Form::Telegram => {
-                let start = run_back(text, hit.start(), 11, |byte| byte.is_ascii_digit());
-                let end = run(text, hit.end(), 34, |byte| Url.has(byte));
-                ((8..=10).contains(&(hit.start() - start)) && end - hit.end() == 33).then_some(start..end)
+                let start = run_back(text, hit.start(), 17, |byte| byte.is_ascii_digit());
+                let end = run(text, hit.end(), 35, |byte| Url.has(byte));
+                ((5..=16).contains(&(hit.start() - start)) && end - hit.end() == 34).then_some(start..end)
+            }
+            Form::OpenAi => {
+                let start = run_back(text, hit.start(), 160, |byte| Url.has(byte));
+                let end = run(text, hit.end(), 160, |byte| Url.has(byte));
+                let head = part(text, start..hit.start());
+                (head.starts_with(b"sk-") && head.len() >= 20 && end - hit.end() >= 16).then_some(start..end)
             }
             Form::Path => {
                 let end =

@@ -39,12 +39,32 @@ fn keys_and_tokens_by_their_form() {
         ),
         ("Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer [masked: token]"),
         ("Authorization: Basic YWxhZGRpbjpvcGVuc2VzYW1l", "Authorization: Basic [masked: token]"),
+        ("glft-Zx8Yw2Vq7Ut4Sr1Pon9M pulls the feed", "[masked: API key] pulls the feed"),
+        ("GR1348941Zx8Yw2Vq7Ut4Sr1Pon9M", "[masked: API key]"),
+        ("bot 1234567890:AZx8Yw2Vq7Ut4Sr1Pon9MlkJihGfedCba_0", "bot [masked: API key]"),
+        ("sk-None-Zx8Yw2Vq7Ut4Sr1Pon9MT3BlbkFJlkJihGfedCba0987zyxW", "[masked: API key]"),
+        ("pul-0123456789abcdef0123456789abcdef01234567", "[masked: API key]"),
+        ("export KEY=Zx8Yw2Vq7Ut4Sr1Pon9Mlk", "export KEY=[masked: secret]"),
+        (
+            "the key is Zx8Yw2Vq7Ut4Sr1Pon9Mlk and nothing else",
+            "the key is [masked: secret] and nothing else",
+        ),
+        ("{\"key\": \"Zx8Yw2Vq7Ut4Sr1Pon9Mlk\"}", "{\"key\": \"[masked: secret]\"}"),
     ]);
     unchanged(&[
         "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
         "task-ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
         "Basic knowledge of HTTP, bearer of news",
         "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        // Keys that are no secrets: of rows, caches, objects, sorts, lists.
+        "key: 2cf24dba5fb0a30e26e83b2ac5b9e29e",
+        "{\"key\": \"01890a5d-ac96-774b-bcce-b302099a8057\"}",
+        "key=customers/2026/11/21/Report-Final-v2.pdf",
+        "the key is CustomerAddressLine1PrimaryContact in the table",
+        "{\"key\": \"spring.datasource.HikariPool.Size20\"}",
+        "KEY=AAAAAAAAAAAAAAAAAAAAAAAAaaaa1",
+        "12:A34 is a room, and 4711:A too",
+        "API-GATEWAY-V2 and glft-short",
     ]);
 }
 

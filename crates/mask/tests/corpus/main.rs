@@ -131,7 +131,8 @@ fn the_corpus_of_a_package() {
     measure("Taken from faker", &samples, TAKEN);
 }
 
-/// What nobody tuned on. Its floors are what it came to when it was first measured, and say only that nothing got worse.
+/// What nobody tuned on. Its floors are what it came to, once after the detectors had learnt from another list than it is
+/// made from, and say only that nothing got worse.
 #[test]
 fn the_corpus_that_was_held_out() {
     let Some(path) = std::env::var_os("COUNTERSIGN_MASK_HELD_OUT") else {
@@ -180,7 +181,7 @@ const HELD_OUT: &[(Class, f64, f64)] = &[
     (Class::Email, 0.99, 0.99),
     (Class::Iban, 0.99, 0.99),
     (Class::Connection, 0.99, 0.99),
-    (Class::Token, 0.55, 0.99),
-    (Class::ApiKey, 0.37, 0.99),
-    (Class::Secret, 0.0, 0.99),
+    (Class::Token, 0.75, 0.99),
+    (Class::ApiKey, 0.52, 0.99),
+    (Class::Secret, 0.1, 0.99),
 ];

@@ -242,6 +242,7 @@ fn ask<'a>(
         level: if settings.credential.is_some() { Level::Enforced } else { Level::Cooperative },
         verb: understood.verb,
         resource: Cow::Borrowed(parsed.resource()),
+        parts: &[],
         target,
         credential: settings.credential.as_ref().map(|credential| &credential.secret),
         session: BTreeMap::new(),
@@ -259,6 +260,7 @@ fn ask<'a>(
             Record::Segment => RecordPermit::Segment,
             Record::BeforeRun => RecordPermit::BeforeRun,
         },
+        same: None,
     }
 }
 

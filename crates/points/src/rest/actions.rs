@@ -414,6 +414,7 @@ async fn decide(
         level: Level::Cooperative,
         verb,
         resource: Cow::Owned(resource(request)),
+        parts: &[],
         target: &target,
         credential: None,
         session: BTreeMap::new(),
@@ -430,6 +431,7 @@ async fn decide(
         // Environment and labels come from the caller here, so no decision may be remembered; and a permit
         // that the caller acts on is on record before it hears of it.
         record: RecordPermit::BeforeRun,
+        same: None,
     };
     Ok(Box::pin(app.gateway.decide(ask, move || payload)).await?)
 }

@@ -29,8 +29,8 @@ use super::auth::{AnyCaller, HumanCaller};
 use super::config::{PAGE_DEFAULT, PAGE_LIMIT, SCAN_LIMIT, WAIT_LIMIT};
 use super::hold::{self, Watched};
 use super::later::{self, LaterReviewView, LaterStanding};
+use super::links::{AccountShape, SignedBy};
 use super::parse::{At, StrictJson, StrictQuery};
-use super::people::KeyKind;
 use super::reply::Problem;
 use super::shapes::{Base64, Card, Difference, DigestText, Id, Outcome, Party, Quorum, Shown, Text};
 use super::{App, Rest};
@@ -271,8 +271,11 @@ pub struct ReviewView {
     pub note: Option<Shown>,
     /// When, in microseconds since 1970.
     pub at: u64,
-    /// What signed it.
-    pub key: KeyKind,
+    /// What signed it, if a key did.
+    pub key: SignedBy,
+    /// The account in which it was clicked, where no key signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountShape>,
     /// Since when it counts no more, because its reviewer lost their standing; in microseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dismissed: Option<u64>,
@@ -450,9 +453,10 @@ pub(super) async fn view(app: &Rest, caller: &AnyCaller, summary: &Summary) -> R
         break_glass: review.statement.break_glass,
         note: review.statement.note.as_deref().map(|note| shown(&words(note))),
         at: review.at.micros(),
-        key: match review.signed.proof {
-            Proof::Passkey(_) => KeyKind::Passkey,
-            Proof::SshSig(_) => KeyKind::Ssh,
+        key: SignedBy::of(&review.signed.proof),
+        account: match &review.signed.proof {
+            Proof::Chat(proof) => Some(AccountShape::from(&proof.account)),
+            Proof::Passkey(_) | Proof::SshSig(_) => None,
         },
         dismissed: review.dismissed.map(domain::time::Timestamp::micros),
     });

@@ -7,7 +7,6 @@ use domain::digest::Digest;
 use domain::id::ActionId;
 use domain::later::{Finding, LaterReview, LaterStatement};
 use domain::principal::Principal;
-use domain::review::Proof;
 use gateway::later::Later;
 use gateway::people::Human;
 use gateway::store::Summary;
@@ -19,8 +18,8 @@ use utoipa_axum::routes;
 use super::actions::ActionView;
 use super::approvals::{party, shown};
 use super::auth::HumanCaller;
+use super::links::SignedBy;
 use super::parse::{At, StrictJson};
-use super::people::KeyKind;
 use super::reply::{Problem, ProblemBody};
 use super::reviews::{PreparedStatement, ReviewRequest, SshReviewRequest, known_statement};
 use super::shapes::{DigestText, Id, Party, PasskeyOptions, Shown, Text};
@@ -72,7 +71,7 @@ pub struct LaterReviewView {
     /// When, in microseconds since 1970.
     pub at: u64,
     /// What signed it.
-    pub key: KeyKind,
+    pub key: SignedBy,
 }
 
 /// What you may do about broken glass afterwards.
@@ -107,10 +106,7 @@ fn view(app: &Rest, summary: &Summary, review: &LaterReview) -> LaterReviewView 
         note: shown(&app.gateway.shown_words(summary, &statement.note)),
         group: statement.group.to_string(),
         at: review.at.micros(),
-        key: match review.signed.proof {
-            Proof::Passkey(_) => KeyKind::Passkey,
-            Proof::SshSig(_) => KeyKind::Ssh,
-        },
+        key: SignedBy::of(&review.signed.proof),
     }
 }
 

@@ -22,6 +22,8 @@ pub mod approvals;
 pub mod reviews;
 pub mod later;
 pub mod people;
+pub mod links;
+pub mod deliveries;
 pub mod agents;
 pub mod routes;
 pub mod policy;
@@ -129,6 +131,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(reviews::resources())
         .merge(later::resources())
         .merge(people::resources())
+        .merge(links::resources())
+        .merge(deliveries::resources())
         .merge(agents::resources())
         .merge(routes::resources())
         .merge(policy::resources())

@@ -11,16 +11,16 @@ use domain::directory::{DirectoryEvent, Person};
 use domain::id::{ActionId, GroupName, PersonId};
 use domain::principal::Principal;
 use gateway::GatewayError;
-use gateway::change::Proposed;
+use gateway::change::{Proposed, Revoking};
 use gateway::people::Human;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{AnyCaller, HumanCaller};
 use super::once::once;
-use super::parse::{At, IdempotencyKey, StrictJson};
+use super::parse::{At, IdempotencyKey, StrictJson, StrictQuery};
 use super::reply::Problem;
 use super::shapes::{Base64Url, Id, KeyText, Name, PrincipalText, Text};
 use super::{App, Rest};
@@ -327,17 +327,28 @@ async fn invite(
     Ok(Json(InviteAnswer { url: app.gateway.invite(&human, id).await? }))
 }
 
-/// Revoke a key: yours, or as an administrator anybody's. At once in the console; what a command line asks for, and
-/// what would leave you the only administrator, is proposed where there is another one.
+/// How a key is revoked.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RevokeQuery {
+    /// At once, and without anybody's signature: for somebody else's key that cannot wait until your request is signed.
+    at_once: Option<bool>,
+}
+
+/// Revoke a key: yours at once, or as an administrator anybody's. For that you sign: open the request and approve it,
+/// alone. What would leave you the only administrator waits for the other one. What a command line asks for waits for a
+/// signature in any case.
 #[utoipa::path(
     delete, path = "/people/{id}/keys/{credential}", tag = "people", operation_id = "revokeKey",
     params(
         ("id" = Id, Path, description = "The person"),
         ("credential" = Base64Url, Path, description = "The key's `credential`"),
+        RevokeQuery,
     ),
     responses(
         (status = 200, description = "It applies", body = Proposal),
-        (status = 202, description = "Another administrator is asked", body = Proposal),
+        (status = 202, description = "An administrator's signature is asked for: yours, where you may sign alone", body = Proposal),
     ),
     security(("session" = []), ("cookie" = []))
 )]
@@ -345,6 +356,7 @@ async fn revoke_key(
     State(app): State<App>,
     HumanCaller(human): HumanCaller,
     At((person, credential_id)): At<(PersonId, Blob)>,
+    StrictQuery(query): StrictQuery<RevokeQuery>,
 ) -> Result<Proposal, Problem> {
     known(&app, person)?;
     let directory = app.gateway.directory();
@@ -354,7 +366,8 @@ async fn revoke_key(
         return Err(Problem::not_found("key"));
     }
     let subject = Principal::Person(person).to_string();
-    told(subject, Box::pin(app.gateway.revoke_key(&human, person, credential_id)).await)
+    let how = if query.at_once == Some(true) { Revoking::AtOnce } else { Revoking::Signed };
+    told(subject, Box::pin(app.gateway.revoke_key(&human, person, credential_id, how)).await)
 }
 
 /// Propose that a person joins a group.

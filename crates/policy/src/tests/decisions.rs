@@ -1,7 +1,8 @@
 //! Decisions and requirements, and their explanations.
 
 use super::{answer, ask, directory, draft, facts, load, short};
-use crate::explain;
+use crate::{Question, explain};
+use domain::digest::{Digest, Purpose};
 use domain::evaluation::Fact;
 use domain::requirement::{Assurance, Separation};
 use domain::time::Span;
@@ -182,4 +183,36 @@ fn a_hold_that_may_be_broken_says_so() {
     assert_eq!(glass, [(2, false), (1, false), (1, true)]);
     let words = crate::explain(&evaluation, &directory());
     assert!(words.contains("in an emergency one of `oncall`, who breaks glass and says why"), "{words}");
+}
+
+#[test]
+fn the_strictest_of_several_answers_counts() {
+    let set = load(
+        r#"
+        @id("all") permit (principal, action, resource);
+        @id("no") @why("never") forbid (principal, action == Action::"sql.drop", resource);
+        @id("rows") @hold("dba:1") @ttl("30m") @why("rows") forbid (principal, action == Action::"sql.delete", resource);
+        @id("code") @hold("dba:2") @ttl("10m") @why("code") forbid (principal, action == Action::"sql.call", resource);
+        "#,
+    );
+    let (directory, facts) = (directory(), facts(&[]));
+    let answer = |verbs: &[&str]| {
+        let answers = verbs.iter().map(|verb| {
+            let (draft, digest) = (draft(verb), Digest::of(Purpose::Action, b"x"));
+            set.answer(&Question { action: &draft, digest, facts: &facts, directory: &directory })
+        });
+        let strictest = crate::strictest(answers.collect());
+        let question = draft("sql.select");
+        let digest = Digest::of(Purpose::Action, b"x");
+        let question = Question { action: &question, digest, facts: &facts, directory: &directory };
+        set.record(&question, strictest)
+    };
+    assert_eq!(short(&answer(&["sql.select", "sql.select"])), "permit all");
+    assert_eq!(short(&answer(&["sql.select", "sql.delete", "sql.select"])), "hold rows");
+    let both = answer(&["sql.call", "sql.delete", "sql.call"]);
+    assert_eq!(short(&both), "hold code rows");
+    let requirement = both.requirement().unwrap();
+    assert_eq!((requirement.holds.len(), requirement.ttl.seconds()), (2, 600));
+    assert_eq!(short(&answer(&["sql.delete", "sql.drop", "sql.call"])), "deny no");
+    assert_eq!(short(&answer(&[])), "deny policy-error");
 }

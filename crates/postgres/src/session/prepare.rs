@@ -9,7 +9,7 @@ use crate::parse::statement::begins_with_copy;
 use crate::parse::{Bind, Format, Frontend, Parse, Target, Text};
 use crate::reply::{Refusal, State};
 
-use super::{Ended, Kind, Out, Phase, Session, Shown, Step};
+use super::{Ended, Kind, Out, Phase, Session, Shown, Step, What};
 
 impl Session {
     pub(super) fn prepare(
@@ -57,7 +57,14 @@ impl Session {
     pub(super) fn execute(&mut self, name: Text, max_rows: u32, out: &mut Out) -> Result<(), Ended> {
         let Some(portal) = self.names.portal(&name).cloned() else { return self.fail(no_portal(&name), out) };
         let copies = begins_with_copy(&portal.statement.text);
-        let kind = Kind::Execute { copies, drops: portal.statement.drops.clone() };
+        if let Some(terms) = portal.terms {
+            self.copy_limit = portal.copy_limit;
+            let drops = portal.statement.drops.clone();
+            let what = What::Execute { portal: name, max_rows, copies, drops };
+            return self.conduct(what, terms, portal.watching, out);
+        }
+        portal.watching.runs();
+        let kind = Kind::Execute { copies, drops: portal.statement.drops.clone(), watching: portal.watching };
         self.put(kind, &Frontend::Execute { portal: name, max_rows }, Shown::Yes, out);
         if copies {
             // Whether the server now overlooks a Sync or ends the run with it depends on its answer: wait for that.
@@ -100,11 +107,17 @@ impl Session {
         Ok(true)
     }
 
+    /// Data of a COPY goes to the server.
+    pub(crate) fn copies(&mut self, data: &[u8]) {
+        self.copying.copies(data);
+    }
+
     pub(super) fn take_copying(&mut self, message: &Frontend, out: &mut Out) -> Result<Step, Ended> {
         #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is not named is refused")]
         match message {
             Frontend::CopyData(data) => {
                 if self.take_copy_data(data.len())? {
+                    self.copies(data);
                     message.write(&mut out.backend);
                     out.send = true;
                 }

@@ -32,6 +32,7 @@ fn only_parameters_on_the_list_go_on() {
         ("extra_float_digits", "-15"),
         ("statement_timeout", "30s"),
         ("jit", "off"),
+        ("client_min_messages", "notice"),
     ];
     for (name, value) in good {
         let asked = ask(&[("user", "anna"), (name, value)]).expect(name);

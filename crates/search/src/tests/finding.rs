@@ -61,6 +61,29 @@ fn all(index: &Index, text: &str, limit: usize) -> Vec<u64> {
     }
 }
 
+/// A cursor is a place in the order and nothing more: one that nobody was given shows what lies behind it, and of that
+/// only what the query finds.
+#[test]
+fn a_cursor_that_was_made_up_shows_nothing_more() {
+    const RECORDS: u64 = 5_000;
+    let (_folder, index) = new_index();
+    index.add((0..RECORDS).map(record).collect()).unwrap();
+    let texts = ["env:production", "env:production table", "verb:http.delete -env:staging", "rule:rare"];
+    for text in texts {
+        let whole = all(&index, text, 200);
+        let first = whole.first().copied().unwrap();
+        let cursors =
+            [0, 1, 2, first, first + 1, first.saturating_sub(1), 1 << 20, 1 << 53, u64::MAX - 1, u64::MAX];
+        for cursor in cursors.into_iter().chain(whole.iter().step_by(97).map(|id| id ^ 1)) {
+            let page = search(&index, text, Some(cursor), 50);
+            let shown: Vec<u64> = page.hits.iter().map(|hit| hit.id).collect();
+            let behind: Vec<u64> = whole.iter().copied().filter(|id| *id < cursor).take(50).collect();
+            assert_eq!(shown, behind, "{text}, behind {cursor}");
+            assert!(page.counts.is_none(), "counts are of the first page alone");
+        }
+    }
+}
+
 #[test]
 fn pages_hold_what_a_plain_reading_finds() {
     const RECORDS: u64 = BLOCK_RECORDS + 3_000;

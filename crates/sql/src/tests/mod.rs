@@ -3,6 +3,7 @@
 mod kinds;
 mod attacks;
 mod statements;
+mod uses;
 mod bounds;
 mod properties;
 
@@ -11,7 +12,9 @@ use std::fmt::Write as _;
 
 use domain::evaluation::Fact;
 
-use crate::catalog::{Catalog, Column, Event, Follow, Function, Reference, Relation, Rule, Trigger, Type};
+use crate::catalog::{
+    Catalog, Column, Event, Follow, Function, Operator, Reference, Relation, Rule, Trigger, Trust, Type,
+};
 use crate::statement::{Classified, Found, ObjectKind, Via};
 use crate::{Classifier, Statement};
 
@@ -52,6 +55,7 @@ pub(crate) fn shop() -> Catalog {
             name: "stamp".to_owned(),
             events: [Event::Update].into(),
             function: "public.stamp".to_owned(),
+            runs: 104,
         }],
         children: vec![6],
         ..relation(
@@ -82,15 +86,17 @@ pub(crate) fn shop() -> Catalog {
         query: Some("SELECT public.reckon(l.id) AS sum FROM audit.log l".to_owned()),
         ..relation(7, "public", "sums", vec![column("sum", &[])])
     });
-    let function = |oid, schema: &str, trusted| Function { oid, schema: schema.to_owned(), trusted };
-    shop.add_function("reckon", function(100, "public", false));
-    shop.add_function("plain", function(101, "public", true));
-    shop.add_function("upper", function(102, "evil", false));
-    shop.add_function("dblink", function(103, "public", false));
-    shop.add_operator("public", "===", false);
-    shop.add_operator("public", "~=~", true);
-    shop.add_type("public", "mood", Type::Plain);
-    shop.add_type("public", "checked", Type::RunsCode);
+    let function = |oid, schema: &str, trust| Function { oid, schema: schema.to_owned(), trust };
+    shop.add_function("reckon", function(100, "public", Trust::Never));
+    shop.add_function("plain", function(101, "public", Trust::Said));
+    shop.add_function("upper", function(102, "evil", Trust::Never));
+    shop.add_function("dblink", function(103, "public", Trust::Never));
+    shop.add_function("word_similarity", function(105, "public", Trust::Shipped));
+    let operator = |oid, trust, runs| Operator { oid, schema: "public".to_owned(), trust, runs };
+    shop.add_operator("===", operator(110, Trust::Never, 100));
+    shop.add_operator("~=~", operator(111, Trust::Said, 101));
+    shop.add_type("public", "mood", 120, Type::Plain);
+    shop.add_type("public", "checked", 121, Type::RunsCode);
     shop
 }
 

@@ -181,7 +181,7 @@ fn transactions_and_kept_statements_are_told() {
 fn a_kept_statement_that_is_known_runs_what_it_was() {
     let mut shop = super::shop();
     let kept = classify("PREPARE p AS DELETE FROM orders").statements.remove(0);
-    shop.prepared.insert("p".to_owned(), kept.atoms);
+    std::sync::Arc::make_mut(&mut shop.prepared).insert("p".to_owned(), kept.atoms);
     let run = crate::Classifier::default().classify(b"EXECUTE p", true, &shop).statements.remove(0);
     assert!(run.is_parsed());
     insta::assert_snapshot!(super::told(&run), @r#"

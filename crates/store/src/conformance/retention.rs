@@ -6,7 +6,9 @@ use std::time::Duration;
 use audit::{Hash, leaf_hash};
 use domain::canonical;
 use domain::commitment::disclosed_root;
+use domain::directory::{Change, DirectoryEvent};
 use domain::entry::Kind;
+use domain::principal::Principal;
 use domain::statement::Verdict;
 use domain::time::Timestamp;
 
@@ -145,9 +147,7 @@ pub(super) async fn leaves_go_and_hashes_stay(mut world: World) {
         assert_eq!(tile.last().copied().map(Hash::from_bytes), Some(leaf_hash(leaf)));
     }
     store.audit().await.unwrap();
-    assert!(
-        store.erase(7, &["text".to_owned()], domain::principal::Principal::Person(person())).await.is_err()
-    );
+    assert!(store.erase(7, &["text".to_owned()], Principal::Person(person())).await.is_err());
     // The log goes on, and so does pruning.
     notes(&world, 300).await;
     world.clock().forward(DAY);
@@ -175,4 +175,43 @@ pub(super) async fn what_is_needed_stays(world: World) {
     assert_eq!(prune(store.as_ref(), &later).await, 768, "the tile on the right edge stays");
     assert!(store.approval(pending).await.is_err());
     store.audit().await.unwrap();
+}
+
+/// Who signed for a key or a standing must be told for as long as anybody's review may rest on it.
+pub(super) async fn what_keys_and_standings_need_stays(mut world: World) {
+    let who = person();
+    world.store.change(0, vec![arrival(who, "Ada")]).await.unwrap();
+    let mut kept = Vec::new();
+    for (group, queue) in [("dba", "first"), ("ops", "second")] {
+        let approval = world.desk.finished(&world.store, queue).await;
+        let event = DirectoryEvent::GroupJoined { group: group.parse().unwrap(), person: who };
+        let change = Change { event, by: Some(Principal::Person(who)), approval: Some(approval) };
+        world.store.change(world.store.directory().version(), vec![change]).await.unwrap();
+        kept.push(approval);
+    }
+    // One that the directory names, and neither a key nor a group rests on it.
+    let named = world.desk.finished(&world.store, "third").await;
+    let gone = Change { approval: Some(named), ..arrival(person(), "Bob") };
+    world.store.change(world.store.directory().version(), vec![gone]).await.unwrap();
+    notes(&world, 600).await;
+    world.clock().forward(DAY);
+    let whole = async |world: &World, id| {
+        let store = &world.store;
+        let (approval, payload) = (store.approval(id).await.unwrap(), store.payload(id).await.unwrap());
+        let mut entries = Vec::new();
+        for (_, position) in store.history(id).await.unwrap() {
+            entries.push(store.entry(position.index).await.unwrap());
+        }
+        format!("{approval:?} {payload:?} {entries:?}")
+    };
+    let stood = [whole(&world, kept[0]).await, whole(&world, kept[1]).await];
+    for leaves in [Leaves::Keep, Leaves::Drop] {
+        let below = prune(world.store.as_ref(), &before(world.store.now(), leaves)).await;
+        assert_eq!(below, 512);
+        world.reopen().await;
+        assert_eq!([whole(&world, kept[0]).await, whole(&world, kept[1]).await], stood, "{leaves:?}");
+        assert!(matches!(world.store.approval(named).await, Err(StoreError::NotFound(_))));
+        assert_eq!(world.store.list(&Filter::default(), None, 10).await.unwrap().rows.len(), 2);
+        world.store.audit().await.unwrap();
+    }
 }

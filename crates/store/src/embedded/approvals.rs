@@ -187,6 +187,7 @@ fn open(batch: &mut Batch<'_>, request: Request) -> Result<Opening, StoreError> 
         batch.connection,
         &batch.shared.key,
         &request.payload,
+        &request.payload.commitments().map_err(refused)?,
     )?;
     batch.wakes.push(Wake::Approval(action.id()));
     Ok(Opening::New(approval, position))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use audit::{Hash, NoteSigner, leaf_hash};
 use domain::commitment::Salt;
 use domain::directory::Directory;
-use domain::entry::Draft;
+use domain::entry::{Committed, Draft};
 use domain::time::Timestamp;
 use domain::{Malformed, Refusal};
 use rusqlite::{Connection, params};
@@ -65,18 +65,14 @@ impl<'w> Batch<'w> {
 
     /// Adds an entry to the log: leaf, hash and fields.
     pub(super) fn append(&mut self, draft: Draft) -> Result<Position, StoreError> {
+        self.append_committed(commit(draft)?)
+    }
+
+    /// Adds an entry whose fields were committed to before.
+    pub(super) fn append_committed(&mut self, entry: Committed) -> Result<Position, StoreError> {
         let index = self.base + self.leaves.len() as u64;
-        let (kind, subject) = (draft.kind, draft.subject.clone());
-        let mut drawn = Ok(());
-        let salt = || {
-            let mut salt = Salt::default();
-            if let Err(error) = getrandom::fill(&mut salt) {
-                drawn = Err(StoreError::Failed(error.to_string()));
-            }
-            salt
-        };
-        let sealed = draft.seal(&self.shared.origin, self.now, salt).map_err(refused)?;
-        drawn?;
+        let (kind, subject) = (entry.kind(), entry.subject().map(str::to_owned));
+        let sealed = entry.seal(&self.shared.origin, self.now).map_err(refused)?;
 
         let hash = leaf_hash(&sealed.leaf);
         self.connection
@@ -91,7 +87,12 @@ impl<'w> Batch<'w> {
                 self.now.micros(),
                 sealed.leaf
             ])?;
-        self.bytes += Owner::Entry(index).put(self.connection, &self.shared.key, &sealed.fields)?;
+        self.bytes += Owner::Entry(index).put(
+            self.connection,
+            &self.shared.key,
+            &sealed.fields,
+            &sealed.commitments,
+        )?;
         self.leaves.push(hash);
         Ok(Position { index, time: self.now })
     }
@@ -130,6 +131,21 @@ impl<'w> Batch<'w> {
         }
         Ok(())
     }
+}
+
+/// Draws an entry's salts and commits to its fields: what needs neither the database nor the commit's time.
+pub(super) fn commit(draft: Draft) -> Result<Committed, StoreError> {
+    let mut drawn = Ok(());
+    let salt = || {
+        let mut salt = Salt::default();
+        if let Err(error) = getrandom::fill(&mut salt) {
+            drawn = Err(StoreError::Failed(error.to_string()));
+        }
+        salt
+    };
+    let committed = draft.commit(salt).map_err(refused)?;
+    drawn?;
+    Ok(committed)
 }
 
 /// What the domain finds malformed on the way in is refused.

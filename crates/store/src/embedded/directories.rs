@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::Malformed;
 use domain::canonical;
 use domain::directory::{Change, Directory};
 use domain::entry::Draft;
@@ -13,6 +14,7 @@ use super::EmbeddedStore;
 use super::batch::{Batch, refused};
 use super::cases::read_field;
 use super::log::corrupt;
+use crate::retention::Vouching;
 use crate::seal::SealingKey;
 use crate::{Directories, Position, Recorded, StoreError, Wake};
 
@@ -67,6 +69,26 @@ pub(super) fn apply(batch: &mut Batch<'_>, change: &Change) -> Result<Position, 
 /// The directory as its changes come to.
 pub(super) fn replay(connection: &Connection, key: &SealingKey) -> Result<Directory, StoreError> {
     let mut directory = Directory::default();
+    each_change(connection, key, |change, time| directory.apply(&change.event, time))?;
+    Ok(directory)
+}
+
+/// The approvals under which keys and standings changed.
+pub(super) fn vouching(connection: &Connection, key: &SealingKey) -> Result<Vouching, StoreError> {
+    let mut vouching = Vouching::default();
+    each_change(connection, key, |change, _| {
+        vouching.add(change);
+        Ok(())
+    })?;
+    Ok(vouching)
+}
+
+/// Every change in the log's order, with its time.
+fn each_change(
+    connection: &Connection,
+    key: &SealingKey,
+    mut take: impl FnMut(&Change, Timestamp) -> Result<(), Malformed>,
+) -> Result<(), StoreError> {
     let mut select =
         connection.prepare_cached("SELECT idx, time FROM entry WHERE kind = 'directory/1' ORDER BY idx")?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?))))?;
@@ -75,7 +97,7 @@ pub(super) fn replay(connection: &Connection, key: &SealingKey) -> Result<Direct
         let bad = |why: &dyn std::fmt::Display| corrupt(format!("the directory's change at {entry}: {why}"));
         let change = read_field(connection, key, entry, "change")?;
         let change: Change = canonical::read(&change).map_err(|error| bad(&error))?;
-        directory.apply(&change.event, time).map_err(|error| bad(&error))?;
+        take(&change, time).map_err(|error| bad(&error))?;
     }
-    Ok(directory)
+    Ok(())
 }

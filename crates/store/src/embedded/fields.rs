@@ -32,12 +32,13 @@ pub(super) struct StoredField {
 const POSITION_BITS: u32 = FIELDS_LIMIT.ilog2();
 
 impl Owner {
-    /// Writes the owner's fields; answers how many bytes that were.
+    /// Writes the owner's fields, each with its commitment; answers how many bytes that were.
     pub(super) fn put(
         self,
         connection: &Connection,
         key: &SealingKey,
         fields: &Fields,
+        commitments: &[Digest],
     ) -> Result<usize, StoreError> {
         let mut insert = connection.prepare_cached(match self {
             Self::Entry(_) => "INSERT INTO field (id, path, commitment, sealed) VALUES (?1, ?2, ?3, ?4)",
@@ -45,8 +46,7 @@ impl Owner {
         })?;
         let (first, _) = self.ids()?;
         let mut bytes = 0;
-        for (position, field) in fields.as_slice().iter().enumerate() {
-            let commitment = field.commitment().map_err(domain::Refusal::from)?;
+        for (position, (field, commitment)) in fields.as_slice().iter().zip(commitments).enumerate() {
             let open = [field.salt.0.as_slice(), &field.value.0].concat();
             let sealed = key.seal(self.place(position, &field.path), &open)?;
             bytes += sealed.len();

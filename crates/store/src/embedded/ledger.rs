@@ -4,14 +4,14 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use audit::{NoteSigner, Tiles as _, TreeReader};
-use domain::entry::{Draft, Kind};
+use domain::entry::{Committed, Draft, Kind};
 use domain::id::{ActionId, Origin};
 use domain::principal::Principal;
 use domain::time::Timestamp;
 use domain::{Malformed, canonical};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::batch::{Batch, refused};
+use super::batch::{Batch, commit, refused};
 use super::cases::CaseRow;
 use super::fields::{Owner, StoredField};
 use super::log::{HeadRow, SqlTiles, StoredLeaf, corrupt};
@@ -36,7 +36,13 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn record(&self, draft: Draft) -> Result<Recorded<()>, StoreError> {
-        let position = self.writer.submit(move |batch| record(batch, draft)).await?;
+        // Worked out here, and not by the one thread that everybody waits for.
+        let entry = commit(draft)?;
+        // Whether these may be recorded is looked up, which may fail in other ways than by a refusal.
+        let looked_up = matches!(entry.kind(), Kind::Execution | Kind::Outcome);
+        let work = move |batch: &mut Batch<'_>| record(batch, entry);
+        let position =
+            if looked_up { self.writer.submit(work).await? } else { self.writer.submit_whole(work).await? };
         Ok(Recorded::new((), position))
     }
 
@@ -164,20 +170,21 @@ impl EmbeddedStore {
     }
 }
 
-fn record(batch: &mut Batch<'_>, draft: Draft) -> Result<Position, StoreError> {
-    if let Some(why) = not_by_record(batch, &draft)? {
+/// Refuses before it writes anything, as [`super::writer::Writer::submit_whole`] asks.
+fn record(batch: &mut Batch<'_>, entry: Committed) -> Result<Position, StoreError> {
+    if let Some(why) = not_by_record(batch, &entry)? {
         return Err(refused(Malformed::Value {
             what: "kind of entry to record",
-            value: draft.kind.as_str().to_owned(),
+            value: entry.kind().as_str().to_owned(),
             why,
         }));
     }
-    batch.append(draft)
+    batch.append_committed(entry)
 }
 
 /// Why a kind of entry comes in by its own way only; `None` where it may be recorded.
-fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str>, StoreError> {
-    match draft.kind {
+fn not_by_record(batch: &Batch<'_>, entry: &Committed) -> Result<Option<&'static str>, StoreError> {
+    match entry.kind() {
         Kind::Genesis | Kind::Heartbeat | Kind::Erasure | Kind::Rotation | Kind::Pruning => {
             Ok(Some("the store writes it itself"))
         }
@@ -191,7 +198,7 @@ fn not_by_record(batch: &Batch<'_>, draft: &Draft) -> Result<Option<&'static str
         | Kind::LaterReview => Ok(Some("an approval's event writes it")),
         // An action that people were not asked about runs and ends too.
         Kind::Execution | Kind::Outcome => {
-            let held = match draft.subject.as_deref().map(str::parse::<ActionId>) {
+            let held = match entry.subject().map(str::parse::<ActionId>) {
                 Some(Ok(id)) => match CaseRow::find(batch.connection, id) {
                     Ok(_) => true,
                     Err(StoreError::NotFound(_)) => false,

@@ -6,6 +6,7 @@
 //! `ledger`, `vault`.
 
 mod approvals;
+mod deliveries;
 mod directories;
 mod ledger;
 mod vault;
@@ -19,6 +20,7 @@ mod rotations;
 pub(crate) mod anchor;
 mod batch;
 mod cases;
+mod checkpointer;
 mod fields;
 mod glass;
 pub(crate) mod files;

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use super::anchor::Anchor;
+use super::checkpointer::Checkpointer;
 use super::log::{LogState, SqlTiles, corrupt};
 use super::reader::Readers;
 use super::scribe::{Health, Scribe};
@@ -76,6 +77,8 @@ pub(super) fn open(config: EmbeddedConfig, terms: &Terms) -> Result<EmbeddedStor
         anchor,
         heartbeat: terms.heartbeat,
         health: Health::good(),
+        checkpointer: Checkpointer::start(&config.path)?,
+        unmoved: 0,
         lock,
     };
     if loss.is_none() {

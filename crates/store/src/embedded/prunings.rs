@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::batch::Batch;
+use super::directories;
 use super::log::{StoredLeaf, corrupt};
 use crate::retention::{self, Range};
 use crate::{Leaves, Position, Pruned, Pruning, StoreError, limits};
@@ -20,10 +21,11 @@ pub(super) fn prune(
         return Ok(None);
     }
     // What stays is read from the leaves themselves: nothing is destroyed on the word of a row.
+    let vouching = directories::vouching(connection, &batch.shared.key)?;
     let mut kept = Vec::new();
     for stored in StoredLeaf::range(connection, from, below)? {
         stored.check()?;
-        if retention::stays(stored.read()?.kind) {
+        if vouching.keeps(&stored.read()?) {
             kept.push(stored.index);
         }
     }
@@ -32,9 +34,6 @@ pub(super) fn prune(
         drop_run(connection, first, stays, pruning.leaves)?;
         first = stays.saturating_add(1);
     }
-    connection
-        .prepare_cached("UPDATE approval SET erased = 1 WHERE request >= ?1 AND request < ?2")?
-        .execute([from, below])?;
     batch.erased = true;
     let entries = (below - from).saturating_sub(kept.len() as u64);
     let range = Range { from, below, kept, leaves: pruning.leaves };
@@ -78,6 +77,9 @@ fn drop_run(connection: &Connection, from: u64, below: u64, leaves: Leaves) -> R
     }
     connection
         .prepare_cached("DELETE FROM payload WHERE id >= ?1 << 10 AND id < ?2 << 10")?
+        .execute([from, below])?;
+    connection
+        .prepare_cached("UPDATE approval SET erased = 1 WHERE request >= ?1 AND request < ?2")?
         .execute([from, below])?;
     match leaves {
         Leaves::Keep => {

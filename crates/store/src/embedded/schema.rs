@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::StoreError;
 
 /// Migrations in order; the schema's version is how many were applied. None is ever edited.
-const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
 
 const V1: &str = "
 -- The log. `kind`, `subject` and `time` repeat what the leaf says.
@@ -146,6 +146,24 @@ INSERT INTO glass SELECT id, 0 FROM approval WHERE erased = 0;
 CREATE INDEX glass_untold ON glass (approval) WHERE told = 0;
 ";
 
+const V5: &str = "
+-- What is to be brought to people. `due` is when somebody is to look at it next; `leased` until when somebody has it;
+-- `stirred` how often its request moved. What is in it is sealed.
+CREATE TABLE delivery (
+    id       BLOB PRIMARY KEY CHECK (length(id) = 16),
+    approval BLOB NOT NULL,
+    channel  TEXT NOT NULL,
+    due      INTEGER,
+    leased   INTEGER NOT NULL DEFAULT 0,
+    stirred  INTEGER NOT NULL DEFAULT 0,
+    made     INTEGER NOT NULL,
+    sealed   BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_by_approval ON delivery (approval);
+CREATE INDEX delivery_by_due ON delivery (channel, due) WHERE due IS NOT NULL;
+CREATE INDEX delivery_by_age ON delivery (made, id);
+";
+
 /// How long a statement waits for another connection's lock. Only schema changes and truncations of the
 /// write-ahead log ever hold one that long.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -153,19 +171,30 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How many statements a connection keeps prepared: more than there are in the source.
 const STATEMENT_CACHE: usize = 128;
 
+/// The pages of 4 KiB that the write-ahead log has when the writer moves them itself: 64 MiB. Before that another thread
+/// has moved most.
+pub(super) const WAL_PAGES: u32 = 16_384;
+
 /// The one connection that writes.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = open(path)?;
-    // A commit is on the disk when it returns. Deleted values are overwritten, not only unlinked.
+    let mut connection = open_beside(path)?;
+    // Deleted values are overwritten, not only unlinked.
+    connection.execute_batch("PRAGMA secure_delete = ON; PRAGMA cache_size = -16384;")?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// A connection that syncs as the writer's does: a commit is on the disk when it returns, and so is what was moved out of
+/// the write-ahead log before that is overwritten.
+pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA fullfsync = ON;
-         PRAGMA checkpoint_fullfsync = ON;
-         PRAGMA secure_delete = ON;
-         PRAGMA cache_size = -16384;",
+         PRAGMA checkpoint_fullfsync = ON;",
     )?;
-    migrate(&mut connection)?;
     Ok(connection)
 }
 

@@ -1,6 +1,6 @@
 //! What the writer thread owns, and one commit from beginning to end.
 //!
-//! Each job of a batch runs in a savepoint of its own, so that one refusal harms no other. Then the new
+//! Each job of a batch that may be refused halfway runs in a savepoint of its own, so that one refusal harms no other. Then the new
 //! leaves are read back and hashed again, one checkpoint is signed over all of them, the transaction commits, the
 //! anchor is kept, and only then the jobs are answered.
 //!
@@ -21,8 +21,9 @@ use rusqlite::Connection;
 
 use super::anchor::{Anchor, SYNC_EVERY};
 use super::batch::Batch;
+use super::checkpointer::{ASK_BYTES, Checkpointer};
 use super::log::{self, HeadRow, LogState};
-use super::writer::{Job, job};
+use super::writer::{Job, Ran, job};
 use super::{Shared, rotations, vault};
 use crate::keys::Keys;
 use crate::{StoreError, Wake};
@@ -32,6 +33,9 @@ const FAILURES_LIMIT: u32 = 3;
 
 /// A batch that has written so much takes no more jobs, in bytes of sealed values.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// What an entry takes beside its values, in bytes: leaf, hash, commitments, its share of the tiles. A guess.
+const LEAF_BYTES: usize = 600;
 
 /// How many lapsed rows of the vault an idle writer removes at a time.
 const IDLE_SWEEP: usize = 4_096;
@@ -48,6 +52,9 @@ pub(super) struct Scribe {
     pub(super) anchor: Anchor,
     pub(super) heartbeat: Duration,
     pub(super) health: Health,
+    pub(super) checkpointer: Checkpointer,
+    /// How much was committed since the checkpointer was asked, in bytes.
+    pub(super) unmoved: usize,
     /// The database is this process's for as long as this is held.
     pub(super) lock: File,
 }
@@ -82,6 +89,8 @@ struct News {
     directory: Arc<Directory>,
     wakes: Vec<Wake>,
     erased: bool,
+    /// How much it wrote, in bytes.
+    bytes: usize,
     /// The key that signs from here on, and the entry that says so.
     successor: Option<(u64, Box<dyn NoteSigner>)>,
 }
@@ -162,7 +171,7 @@ impl Scribe {
         self.run("BEGIN IMMEDIATE")?;
         let mut batch = Batch::new(&self.connection, &self.shared, now, self.log.frontier.size());
         while let Some(mut job) = queue.pop_front() {
-            let ran = self.in_savepoint(&mut batch, job.as_mut());
+            let ran = self.run_job(&mut batch, job.as_mut());
             jobs.push(job);
             ran?;
             if batch.bytes > BATCH_BYTES || batch.successor.is_some() {
@@ -172,14 +181,24 @@ impl Scribe {
         self.seal(batch)
     }
 
-    /// Runs a job; what it did is undone if it was refused.
-    fn in_savepoint(&self, batch: &mut Batch<'_>, job: &mut dyn Job) -> Result<(), StoreError> {
+    /// Runs a job; what it did is undone if it was refused, where it may have done anything by then.
+    fn run_job(&self, batch: &mut Batch<'_>, job: &mut dyn Job) -> Result<(), StoreError> {
+        if !job.wants_savepoint() {
+            return match job.run(batch) {
+                Ran::Kept | Ran::Refused => Ok(()),
+                Ran::Torn(error) => Err(error),
+            };
+        }
         let mark = batch.mark();
         self.run("SAVEPOINT job")?;
-        if !job.run(batch) {
-            batch.back_to(mark);
-            // A full disk may have ended the whole transaction; then this fails, and so does the batch.
-            self.run("ROLLBACK TO job")?;
+        match job.run(batch) {
+            Ran::Kept => {}
+            Ran::Refused => {
+                batch.back_to(mark);
+                // A full disk may have ended the whole transaction; then this fails, and so does the batch.
+                self.run("ROLLBACK TO job")?;
+            }
+            Ran::Torn(error) => return Err(error),
         }
         self.run("RELEASE job")
     }
@@ -189,8 +208,9 @@ impl Scribe {
         if !batch.leaves.is_empty() {
             batch.reread()?;
         }
-        let Batch { now, directory, wakes, leaves, erased, successor, .. } = batch;
-        let mut news = News { log: None, directory, wakes, erased, successor };
+        let Batch { now, directory, wakes, leaves, erased, bytes, successor, .. } = batch;
+        let bytes = bytes + leaves.len() * LEAF_BYTES;
+        let mut news = News { log: None, directory, wakes, erased, bytes, successor };
         if leaves.is_empty() {
             self.run("COMMIT")?;
             return Ok(news);
@@ -239,6 +259,11 @@ impl Scribe {
             let _ = self.shared.wakes.send(wake);
         }
         self.health.unscrubbed |= news.erased;
+        self.unmoved += news.bytes;
+        if self.unmoved >= ASK_BYTES {
+            self.unmoved = 0;
+            self.checkpointer.ask();
+        }
     }
 
     /// A failure before the signature: nothing stands, and it may be tried again.
@@ -339,6 +364,7 @@ impl Scribe {
     pub(super) fn end(mut self) {
         let synced = self.anchor.sync();
         self.check_anchor(synced);
+        self.checkpointer.stop();
         self.scrub();
         drop(self.connection);
         drop(self.lock);

@@ -3,6 +3,7 @@
 mod place;
 
 mod ages;
+mod backups;
 mod conforms;
 mod corruption;
 mod files;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -15,6 +15,10 @@ use super::batch::Batch;
 use super::scribe::{Failure, Scribe};
 use crate::{StoreError, limits};
 
+/// How many jobs in one transaction are a crowd, which comes again together.
+const CROWD: usize = 16;
+/// How long the crowd is waited for, in a transaction's time: a fraction of a disk's sync.
+const LINGER: Duration = Duration::from_micros(500);
 /// How often closing looks for room in a full queue.
 const CLOSE_RETRY: Duration = Duration::from_millis(10);
 
@@ -31,10 +35,22 @@ enum Message {
 
 /// Something to be written, and somebody who waits for it.
 pub(super) trait Job: Send {
-    /// Does it; says whether its savepoint is to be kept.
-    fn run(&mut self, batch: &mut Batch<'_>) -> bool;
+    /// Whether a refusal may come after something was written, which is then undone.
+    fn wants_savepoint(&self) -> bool;
+    /// Does it.
+    fn run(&mut self, batch: &mut Batch<'_>) -> Ran;
     /// Tells whoever waits, once the transaction has ended.
     fn answer(self: Box<Self>, outcome: Result<(), &Failure>);
+}
+
+/// What a job did to the transaction.
+pub(super) enum Ran {
+    /// What it wrote is to be kept.
+    Kept,
+    /// It was refused, or nobody wants it any more: nothing of it is to be kept.
+    Refused,
+    /// It failed, and may have written a part: the transaction cannot stand.
+    Torn(StoreError),
 }
 
 /// A job, and where its answer comes.
@@ -43,8 +59,16 @@ where
     T: Send + 'static,
     W: FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
 {
+    task(work, true)
+}
+
+fn task<T, W>(work: W, savepoint: bool) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    W: FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+{
     let (reply, answer) = oneshot::channel();
-    let task = Task { work: Some(work), result: None, reply };
+    let task = Task { work: Some(work), savepoint, result: None, reply };
     (Box::new(task), answer)
 }
 
@@ -64,7 +88,23 @@ impl Writer {
         T: Send + 'static,
         W: FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (job, answer) = job(work);
+        self.send_job(job(work)).await
+    }
+
+    /// As [`Writer::submit`], for work that refuses before it writes anything: it needs no savepoint. What else it fails
+    /// with ends the whole transaction.
+    pub(super) async fn submit_whole<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.send_job(task(work, false)).await
+    }
+
+    async fn send_job<T>(
+        &self,
+        (job, answer): (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>),
+    ) -> Result<T, StoreError> {
         self.send(Message::Job(job))?;
         answer.await.map_err(|_| closed())?
     }
@@ -115,6 +155,7 @@ impl Drop for Writer {
 fn run(mut scribe: Scribe, queue: &Receiver<Message>) {
     let mut waiting = VecDeque::new();
     let mut closing = None;
+    let mut last = 0;
     loop {
         if waiting.is_empty() && closing.is_none() {
             match queue.recv_timeout(scribe.next_chore()) {
@@ -132,6 +173,10 @@ fn run(mut scribe: Scribe, queue: &Receiver<Message>) {
             }
         }
         if !waiting.is_empty() {
+            if closing.is_none() {
+                linger(queue, &mut waiting, &mut closing, last);
+            }
+            last = waiting.len();
             scribe.commit(&mut waiting);
         } else if let Some(done) = closing {
             scribe.end();
@@ -142,8 +187,30 @@ fn run(mut scribe: Scribe, queue: &Receiver<Message>) {
     }
 }
 
+/// Those who were answered a moment ago are about to come again: the first few of them would have a disk's sync for
+/// themselves, and all others would wait for it. Who is alone waits for nobody.
+fn linger(
+    queue: &Receiver<Message>,
+    waiting: &mut VecDeque<Box<dyn Job>>,
+    closing: &mut Option<oneshot::Sender<()>>,
+    last: usize,
+) {
+    if last < CROWD || waiting.len() >= last / 2 {
+        return;
+    }
+    let end = Instant::now() + LINGER;
+    while waiting.len() < last.min(limits::BATCH_LIMIT) {
+        match queue.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Message::Job(job)) => waiting.push_back(job),
+            Ok(Message::Close(done)) => return *closing = Some(done),
+            Err(_) => return,
+        }
+    }
+}
+
 struct Task<T, W> {
     work: Option<W>,
+    savepoint: bool,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -153,16 +220,28 @@ where
     T: Send,
     W: FnOnce(&mut Batch<'_>) -> Result<T, StoreError> + Send,
 {
-    fn run(&mut self, batch: &mut Batch<'_>) -> bool {
+    fn wants_savepoint(&self) -> bool {
+        self.savepoint
+    }
+
+    fn run(&mut self, batch: &mut Batch<'_>) -> Ran {
         // Whoever went away before it began wants it no more: an approval is not spent on nobody.
         let wanted = !self.reply.is_closed();
         let Some(work) = self.work.take().filter(|_| wanted) else {
-            return false;
+            return Ran::Refused;
         };
-        let result = work(batch);
-        let keep = result.is_ok();
-        self.result = Some(result);
-        keep
+        match work(batch) {
+            Ok(done) => {
+                self.result = Some(Ok(done));
+                Ran::Kept
+            }
+            Err(error) if self.savepoint || matches!(error, StoreError::Refused(_)) => {
+                self.result = Some(Err(error));
+                Ran::Refused
+            }
+            // Whoever asked is answered with the transaction's end.
+            Err(error) => Ran::Torn(error),
+        }
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), &Failure>) {

@@ -7,6 +7,7 @@ use audit::leaf_hash;
 use domain::canonical;
 use domain::directory::{Change, Directory};
 use domain::entry::{Draft, Leaf};
+use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::PostgresStore;
@@ -15,6 +16,7 @@ use super::fields::{EntryRef, Owner, StoredField};
 use super::link::{Fault, Link, big, column, corrupt, natural};
 use super::tx::{Holding, Role, Tx, refused};
 use super::writer::Job;
+use crate::retention::Vouching;
 use crate::seal::SealingKey;
 use crate::{Directories, Recorded, StoreError};
 
@@ -95,15 +97,45 @@ pub(super) async fn replay(
     below: u64,
 ) -> Result<Directory, Fault> {
     let mut directory = known.clone();
+    for Logged { version, change, time } in changes(link, key, known.version(), below).await? {
+        let bad =
+            |why: &dyn std::fmt::Display| corrupt(format!("the directory's change to {version}: {why}"));
+        directory.apply(&change.event, time).map_err(|error| bad(&error))?;
+        if directory.version() != version {
+            return Err(bad(&"it is not the next").into());
+        }
+    }
+    Ok(directory)
+}
+
+/// The approvals under which keys and standings changed, by the entries below an index.
+pub(super) async fn vouching(link: &Link<'_>, key: &SealingKey, below: u64) -> Result<Vouching, Fault> {
+    let mut vouching = Vouching::default();
+    for logged in changes(link, key, 0, below).await? {
+        vouching.add(&logged.change);
+    }
+    Ok(vouching)
+}
+
+/// A change as the log has it.
+struct Logged {
+    version: u64,
+    change: Change,
+    time: Timestamp,
+}
+
+/// The changes behind a version that stand below an index, in their order.
+async fn changes(link: &Link<'_>, key: &SealingKey, behind: u64, below: u64) -> Result<Vec<Logged>, Fault> {
     let rows = link
         .query(
             "SELECT change.version, change.entry, entry.leaf, field.position, field.path, field.commitment, field.sealed
              FROM change JOIN entry ON entry.id = change.entry JOIN field ON field.entry = change.entry
              WHERE change.version > $1 AND entry.idx < $2 AND field.path = 'change'::bytea
              ORDER BY change.version",
-            &[&big(known.version())?, &big(below)?],
+            &[&big(behind)?, &big(below)?],
         )
         .await?;
+    let mut changes = Vec::with_capacity(rows.len());
     for row in &rows {
         let version = natural(row, 0)?;
         let bad =
@@ -114,10 +146,7 @@ pub(super) async fn replay(
         let change = field.ok_or_else(|| bad(&"it was erased"))?.value.0;
         let change: Change = canonical::read(&change).map_err(|error| bad(&error))?;
         let leaf: Leaf = canonical::read(&leaf).map_err(|error| bad(&error))?;
-        directory.apply(&change.event, leaf.time).map_err(|error| bad(&error))?;
-        if directory.version() != version {
-            return Err(bad(&"it is not the next").into());
-        }
+        changes.push(Logged { version, change, time: leaf.time });
     }
-    Ok(directory)
+    Ok(changes)
 }

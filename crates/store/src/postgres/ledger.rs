@@ -37,6 +37,10 @@ impl Ledger for PostgresStore {
         Ok(self.shared.seen().head())
     }
 
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.sequencer.settle().await
+    }
+
     async fn record(&self, draft: Draft) -> Result<Recorded<()>, StoreError> {
         let position = self.recorder.record(draft).await?;
         Ok(Recorded::new((), position))

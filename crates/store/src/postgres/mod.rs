@@ -6,6 +6,7 @@
 //! one to a file: `approvals`, `directories`, `ledger`, `vault`.
 
 mod approvals;
+mod deliveries;
 mod directories;
 mod ledger;
 mod vault;

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::directories;
 use super::link::{Fault, Link, big, column, corrupt, maybe_natural, natural};
 use super::log::{Signed, StoredLeaf};
 use super::tx::{Role, Tx};
@@ -30,6 +31,7 @@ impl Job for Prune {
             return Ok((None, Vec::new()));
         }
         // What stays is read from the leaves themselves: nothing is destroyed on the word of a row.
+        let vouching = directories::vouching(&tx.link, &tx.shared.key, size).await?;
         let mut kept = Vec::new();
         for stored in StoredLeaf::range(&tx.link, from, below).await? {
             // One whose leaf an earlier pruning dropped is no entry that stays.
@@ -37,7 +39,7 @@ impl Job for Prune {
                 continue;
             }
             stored.check()?;
-            if retention::stays(stored.read()?.kind) {
+            if vouching.keeps(&stored.read()?) {
                 kept.push(stored.index);
             }
         }
@@ -90,12 +92,13 @@ async fn drop_values(
     let (from, below) = (big(from)?, big(below)?);
     let approvals = [
         "DELETE FROM payload USING approval, entry
-         WHERE payload.approval = approval.id AND approval.request = entry.id AND idx >= $1 AND idx < $2",
+         WHERE payload.approval = approval.id AND approval.request = entry.id
+           AND idx >= $1 AND idx < $2 AND idx <> ALL ($3)",
         "UPDATE approval SET erased = true FROM entry
-         WHERE approval.request = entry.id AND idx >= $1 AND idx < $2",
+         WHERE approval.request = entry.id AND idx >= $1 AND idx < $2 AND idx <> ALL ($3)",
     ];
     for statement in approvals {
-        link.execute(statement, &[&from, &below]).await?;
+        link.execute(statement, &[&from, &below, &kept]).await?;
     }
     let entries: &[&str] = match leaves {
         Leaves::Keep => &["UPDATE field SET sealed = NULL FROM entry

@@ -11,7 +11,7 @@ use super::link::{Fault, Link};
 use crate::StoreError;
 
 /// Migrations in order; the schema's version is how many were applied. None is ever edited.
-const MIGRATIONS: &[&str] = &[V1, V2, V3];
+const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 const V1: &str = "
 -- Whoever writes an entry holds this table shared until the transaction ends; whoever sequences holds it alone. So
@@ -201,6 +201,24 @@ CREATE TABLE glass (
 );
 INSERT INTO glass SELECT id, false FROM approval WHERE NOT erased;
 CREATE INDEX glass_untold ON glass (approval) WHERE NOT told;
+";
+
+const V4: &str = "
+-- What is to be brought to people. `due` is when somebody is to look at it next; `leased` until when somebody has it;
+-- `stirred` how often its request moved. What is in it is sealed.
+CREATE TABLE delivery (
+    id       uuid PRIMARY KEY,
+    approval uuid NOT NULL,
+    channel  text NOT NULL,
+    due      bigint,
+    leased   bigint NOT NULL DEFAULT 0,
+    stirred  bigint NOT NULL DEFAULT 0,
+    made     bigint NOT NULL,
+    sealed   bytea NOT NULL
+);
+CREATE INDEX delivery_by_approval ON delivery (approval);
+CREATE INDEX delivery_by_due ON delivery (channel, due) WHERE due IS NOT NULL;
+CREATE INDEX delivery_by_age ON delivery (made, id);
 ";
 
 /// Who holds this lock opens the store; the next one waits. Any number does, as long as nobody else takes it.

@@ -148,6 +148,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
 pub(super) async fn round(shared: &Arc<Shared>, ids: &[Uuid]) -> Result<HashMap<Uuid, Position>, Fault> {
     let mut client = connection(&shared.own).await?;
     let mut places = HashMap::new();
+    let (seen, mut ours) = (shared.seen(), None);
     for _ in 0..ROUND_LIMIT {
         let link = Link::write(&mut client).await?;
         let grown = grow(shared, &link).await?;
@@ -165,7 +166,8 @@ pub(super) async fn round(shared: &Arc<Shared>, ids: &[Uuid]) -> Result<HashMap<
         let signing = sign(shared, &link).await?;
         link.commit().await?;
         if let Some(signed) = signing {
-            shared.keep_anchor(signed.note).await;
+            shared.keep_anchor(signed.note.clone()).await;
+            ours = Some((signed, Arc::clone(&seen)));
         }
         if let Grown::By { all: true, .. } = grown {
             break;
@@ -182,7 +184,7 @@ pub(super) async fn round(shared: &Arc<Shared>, ids: &[Uuid]) -> Result<HashMap<
         }
         link.rollback().await?;
     }
-    watch::catch_up(shared, &mut client).await?;
+    watch::catch_up(shared, &mut client, ours.as_ref()).await?;
     Ok(places)
 }
 
@@ -200,20 +202,22 @@ pub(super) enum Grown {
 pub(super) async fn grow(shared: &Shared, link: &Link<'_>) -> Result<Grown, Fault> {
     // Alone: whatever was under way has ended, and nothing begins. In this order everywhere, so that nobody waits in a
     // circle.
-    // A large batch is joined with its indices by hashing.
-    link.batch("LOCK TABLE gate IN EXCLUSIVE MODE; SET LOCAL enable_hashjoin = on").await?;
-    let migrations = natural(&link.one("SELECT count(*) FROM migration", &[]).await?, 0)?;
-    schema::check(usize::try_from(migrations).unwrap_or(usize::MAX))?;
-    let mut tree = Tree::load(link, true).await?;
-    if Signed::load(link).await?.tree.size() != tree.size() {
-        return Ok(Grown::Unsigned);
-    }
-    let rows = link
-        .query(
+    // A large batch is joined with its indices by hashing. All are sent one behind the other, and each sees what stands
+    // once the lock is granted: while it is held everybody waits.
+    let (_, migrations, mut tree, signed, rows) = tokio::try_join!(
+        link.batch("LOCK TABLE gate IN EXCLUSIVE MODE; SET LOCAL enable_hashjoin = on"),
+        link.one("SELECT count(*) FROM migration", &[]),
+        Tree::load(link, true),
+        Signed::load(link),
+        link.query(
             "SELECT id, time, leaf_hash, kind, mark FROM outbox ORDER BY time, serial LIMIT $1",
             &[&SEQUENCE_LIMIT],
-        )
-        .await?;
+        ),
+    )?;
+    schema::check(usize::try_from(natural(&migrations, 0)?).unwrap_or(usize::MAX))?;
+    if signed.tree.size() != tree.size() {
+        return Ok(Grown::Unsigned);
+    }
     let (mut placed, mut hashes) = (Vec::new(), Vec::new());
     for row in &rows {
         let (id, hash) = (column::<Uuid>(row, 0)?, bytes(row, 2)?);
@@ -235,9 +239,7 @@ pub(super) async fn grow(shared: &Shared, link: &Link<'_>) -> Result<Grown, Faul
         return Ok(Grown::Not);
     }
     let tiles = tree.frontier.append_all(&hashes)?;
-    save_tiles(link, &tiles).await?;
-    take(link, &placed).await?;
-    tree.save(link).await?;
+    tokio::try_join!(save_tiles(link, &tiles), take(link, &placed), tree.save(link))?;
     let all = placed.len() == rows.len() && (rows.len() as i64) < SEQUENCE_LIMIT;
     Ok(Grown::By { placed, all })
 }
@@ -265,8 +267,7 @@ async fn take(link: &Link<'_>, placed: &[(Uuid, Position)]) -> Result<(), Fault>
 
 /// Signs the tree that has indices, if it is not signed. It was committed before, so it stays what it is.
 pub(super) async fn sign(shared: &Shared, link: &Link<'_>) -> Result<Option<Signed>, Fault> {
-    let tree = Tree::load(link, true).await?;
-    let before = Signed::load(link).await?;
+    let (tree, before) = tokio::try_join!(Tree::load(link, true), Signed::load(link))?;
     watch::check_onward(shared, link, &before).await?;
     let (from, to) = (before.tree.size(), tree.size());
     if from == to && before.tree == tree {
@@ -290,10 +291,10 @@ pub(super) async fn sign(shared: &Shared, link: &Link<'_>) -> Result<Option<Sign
     if last == Kind::Rotation {
         rotations::save(link, to.saturating_sub(1), &note).await?;
     }
-    let signed = Signed { tree, note };
-    signed.save(link).await?;
+    let (signed, size) = (Signed { tree, note }, to.to_string());
     // Heard by every process once this commits, and not before.
-    link.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &to.to_string()]).await?;
+    let said: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&CHANNEL, &size];
+    tokio::try_join!(signed.save(link), link.execute("SELECT pg_notify($1, $2)", &said))?;
     Ok(Some(signed))
 }
 

@@ -21,9 +21,12 @@ impl Vault for PostgresStore {
     async fn keep(&self, key: &str, value: &[u8], lifetime: Span) -> Result<(), StoreError> {
         check_size(value)?;
         let now = self.shared.now();
+        let expires = lapse(now, lifetime);
+        // Before the transaction begins: the server ends one that is idle for long, and a large value takes its time.
+        let sealed = self.shared.key.seal(Place::Vault { key, expires }, value)?;
         let mut client = self.to_write().await?;
         let link = Link::write(&mut client).await?;
-        keep(&link, &self.shared.key, now, (key, value, lifetime)).await?;
+        put(&link, key, expires, &sealed).await?;
         sweep_within(&link, now, SWEEP).await?;
         Ok(link.commit().await?)
     }
@@ -34,6 +37,8 @@ impl Vault for PostgresStore {
         let link = Link::read(&mut client).await?;
         let select = "SELECT expires, sealed FROM vault WHERE key = $1 AND expires > $2";
         let row = link.maybe(select, &[&key.as_bytes(), &now]).await?;
+        // Opened once nothing waits for it: a large value takes its time.
+        link.rollback().await?;
         row.map(|row| open(&self.shared.key, key, &row)).transpose()
     }
 
@@ -83,7 +88,7 @@ impl Vault for PostgresStore {
 impl PostgresStore {
     /// A connection to write without an entry. Such a write is not tried again: whoever claims must not find that they
     /// were first twice.
-    async fn to_write(&self) -> Result<deadpool_postgres::Client, StoreError> {
+    pub(super) async fn to_write(&self) -> Result<deadpool_postgres::Client, StoreError> {
         self.writer.check_open()?;
         self.shared.check_health()?;
         Ok(connection(&self.shared.pool).await?)
@@ -92,7 +97,9 @@ impl PostgresStore {
 
 /// Keeps a value in a transaction that does more.
 pub(super) async fn keep_within(tx: &Tx<'_>, key: &str, value: &[u8], lifetime: Span) -> Result<(), Fault> {
-    keep(&tx.link, &tx.shared.key, tx.now, (key, value, lifetime)).await
+    let expires = lapse(tx.now, lifetime);
+    let sealed = tx.shared.key.seal(Place::Vault { key, expires }, value)?;
+    put(&tx.link, key, expires, &sealed).await
 }
 
 pub(super) fn check_size(value: &[u8]) -> Result<(), StoreError> {
@@ -115,14 +122,7 @@ pub(super) async fn sweep(shared: &Shared, limit: i64) -> Result<(), Fault> {
     link.commit().await
 }
 
-async fn keep(
-    link: &Link<'_>,
-    sealing: &SealingKey,
-    now: Timestamp,
-    (key, value, lifetime): (&str, &[u8], Span),
-) -> Result<(), Fault> {
-    let expires = lapse(now, lifetime);
-    let sealed = sealing.seal(Place::Vault { key, expires }, value)?;
+async fn put(link: &Link<'_>, key: &str, expires: Timestamp, sealed: &[u8]) -> Result<(), Fault> {
     link.execute(
         "INSERT INTO vault (key, expires, sealed) VALUES ($1, $2, $3)
          ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, sealed = excluded.sealed",

@@ -82,6 +82,32 @@ fn a_bundle_as_a_person_reads_it() {
 }
 
 #[test]
+fn who_signed_for_the_end_of_a_key_is_told() {
+    let told = |name: &str| {
+        let vector = all().into_iter().find(|vector| vector.name == name).unwrap();
+        let Verified::Receipt(report) = verified(&vector) else { panic!("a receipt") };
+        let text = report.render();
+        text.lines().find(|line| line.contains("the key was revoked")).unwrap().trim().to_owned()
+    };
+    let lines =
+        ["under-a-signature", "under-a-signature-for-another", "before-its-run", "at-once-after-its-review"];
+    insta::assert_snapshot!(lines.map(|name| told(&format!("receipt-key-revoked-{name}"))).join("\n"));
+}
+
+#[test]
+fn a_click_is_told_as_what_it_is() {
+    let told = |name: &str| {
+        let vector = all().into_iter().find(|vector| vector.name == name).unwrap();
+        let Verified::Receipt(report) = verified(&vector) else { panic!("a receipt") };
+        let text = report.render();
+        let about = |line: &&str| line.contains("CLICK") || line.contains("the account");
+        text.lines().filter(about).map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    let names = ["key-click-of-a-linked-account", "click-of-an-account-that-no-entry-links"];
+    insta::assert_snapshot!(names.map(|name| told(&format!("receipt-{name}"))).join("\n\n"));
+}
+
+#[test]
 fn witnesses_and_keys_are_told() {
     for name in ["cases-cosigned-by-two-of-three", "cases-key-changed-and-followed"] {
         let vector = all().into_iter().find(|vector| vector.name == name).unwrap();

@@ -13,6 +13,7 @@ mod logs;
 mod periods;
 mod archives;
 mod standings;
+mod clicks;
 mod spellings;
 mod reviews;
 mod later;

@@ -3,6 +3,7 @@
 use domain::directory::{DirectoryEvent, Passkey};
 use domain::event::Event;
 use domain::id::PersonId;
+use domain::requirement::Separation;
 use domain::review::Proof;
 use domain::statement::Verdict;
 
@@ -19,6 +20,7 @@ pub(crate) fn standings(set: &mut Set) {
     memberships(set);
     one_key_for_two(set);
     withheld_changes(set);
+    signed_revocations(set);
     bootstrap_keys(set);
 }
 
@@ -183,6 +185,33 @@ fn withheld_changes(set: &mut Set) {
     set.add("period-reviewed-by-the-new-sponsor", shown.bytes(), "invalid");
     let pack = shown.with(|p| p.leaves[place].fields = None);
     set.add("period-new-sponsor-withheld", pack.bytes(), "indeterminate");
+}
+
+/// A key that approved is taken away later, and Ada signed for that alone; for another key's end; or not enough of it is
+/// shown. It is taken away in any case.
+fn signed_revocations(set: &mut Set) {
+    let of = |who| DirectoryEvent::KeyRevoked { person: person(who), credential_id: credential(who) };
+    for (name, signed, until) in [
+        ("under-a-signature", EVE, 3),
+        ("under-a-signature-for-another", ALICE, 3),
+        ("before-its-run", EVE, 2),
+    ] {
+        let mut scene = two_administrators();
+        scene.join(EVE, "dba");
+        approved_by_eve(&mut scene);
+        let case = Countersign { separation: Separation::None, until, ..Countersign::of(ADA) };
+        let id = scene.countersign(&case, &of(signed));
+        scene.change_under(of(EVE), Some(person(ADA)), Some(id));
+        every_way(set, &format!("revoked-{name}"), &scene, VALID);
+    }
+    // What a reviewer signs with a key that is gone stays refused, whoever signed for its end.
+    let mut scene = two_administrators();
+    scene.join(EVE, "dba");
+    let case = Countersign { separation: Separation::None, ..Countersign::of(ADA) };
+    let id = scene.countersign(&case, &of(EVE));
+    scene.change_under(of(EVE), Some(person(ADA)), Some(id));
+    approved_by_eve(&mut scene);
+    every_way(set, "revoked-under-a-signature-before-its-review", &scene, INVALID);
 }
 
 fn bootstrap_keys(set: &mut Set) {

@@ -9,6 +9,7 @@ use domain::statement::Verdict;
 
 use crate::archives::archives;
 use crate::cases::cases;
+use crate::clicks::clicks;
 use crate::countersigned::countersigned_keys;
 use crate::later::later;
 use crate::logs::{rotations, witnesses};
@@ -48,6 +49,7 @@ pub(crate) fn all() -> Vec<Vector> {
     standings(&mut set);
     spellings(&mut set);
     later(&mut set);
+    clicks(&mut set);
     set.0
 }
 
