@@ -119,7 +119,10 @@ async fn list(State(app): State<App>, HumanCaller(human): HumanCaller) -> Json<L
 #[utoipa::path(
     post, path = "/links/look", tag = "people", operation_id = "lookAtLink",
     request_body = LinkRequest,
-    responses((status = 200, description = "The account", body = LinkAsked)),
+    responses(
+        (status = 200, description = "The account", body = LinkAsked),
+        (status = 404, description = "There is no such link", body = super::reply::ProblemBody, content_type = "application/problem+json"),
+    ),
     security(("session" = []), ("cookie" = []))
 )]
 async fn look(
@@ -136,7 +139,10 @@ async fn look(
 #[utoipa::path(
     post, path = "/links", tag = "people", operation_id = "confirmLink",
     request_body = LinkRequest,
-    responses((status = 200, description = "Type this in the account", body = LinkCode)),
+    responses(
+        (status = 200, description = "Type this in the account", body = LinkCode),
+        (status = 404, description = "There is no such link", body = super::reply::ProblemBody, content_type = "application/problem+json"),
+    ),
     security(("session" = []), ("cookie" = []))
 )]
 async fn confirm(
