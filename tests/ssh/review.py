@@ -241,7 +241,7 @@ def main():
             assert state(request) == "pending"
             words = "the disk is full, and nobody else answers"
             done = night.review("approve", request, his, "--break-glass", "--reason", words).expect(0)
-            assert "alone" in done.text and words in done.text, done.text
+            assert "you approve this alone" in done.text and words in done.text, done.text
             assert state(request) == "approved"
             glass = rita.approval(request)["reviews"][0]
             assert (glass["key"], glass["break_glass"]) == ("ssh", True), glass

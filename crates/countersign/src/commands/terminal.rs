@@ -52,6 +52,13 @@ pub(crate) async fn review(
         );
     }
     let word = if break_glass { "break-glass" } else { verdict.word() };
+    if let (true, Some(words)) = (break_glass, words) {
+        let said = format!(
+            "Break-glass: you approve this alone. Your reason stands in what you sign: {}",
+            one_line(words)
+        );
+        context.output.line(&context.output.paint(&said, Tone::Bad));
+    }
     let Some(shown) = read_whole(word, approval, client, context).await? else { return Ok(Ending::No) };
     let path = format!("/v1/approvals/{}", shown.id);
     let mut body = json!({ "verdict": verdict.word(), "displayed": shown.displayed });
